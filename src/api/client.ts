@@ -1,0 +1,190 @@
+import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
+import { formatDuration } from "../lib/duration.ts";
+import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import {
+  type DownloadStatus,
+  HEADERS,
+  type PruneAnswer,
+  ROUTES,
+  readCreatedName,
+  readDownloadStatus,
+  readDownloads,
+  readPrune,
+  readSnapshots,
+  type SnapshotAnswer,
+} from "./contract.ts";
+
+/** How requests get answered: over the network, or by a server's app within this process. */
+export type Transport = (request: Request) => Promise<Response>;
+
+/** An archive on its way. */
+export interface IncomingDownload {
+  readonly id: string;
+  /** A plain file name, never a path. */
+  readonly fileName: string;
+  /** Bytes of the body, if the server tells. */
+  readonly archiveSize: number | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** More than any answer but an archive. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/** Sends requests over the network. Redirects are never followed. */
+export const networkTransport: Transport = (request) =>
+  // Without timeout: false, Bun gives up after some minutes; a snapshot may take longer.
+  fetch(request, { redirect: "manual", ...{ timeout: false } });
+
+/** The client of a prombackup server, this program's or Go's. */
+export class Client {
+  /** @param base The server's URL; a path prefix is kept. */
+  constructor(
+    private readonly base: URL,
+    private readonly transport: Transport,
+  ) {}
+
+  /** Has a snapshot taken and tells its name. */
+  async createSnapshot(skipHead: boolean, signal: AbortSignal): Promise<string> {
+    const query = new URLSearchParams({ skip_head: String(skipHead) });
+    // The name is read from the answer itself, be it a redirect to the download or not.
+    return readCreatedName(
+      await this.json("POST", ROUTES.createSnapshot, query, signal, [200, 303]),
+    );
+  }
+
+  /** Starts a download; errors of its body are thrown while the body is read. */
+  async download(
+    name: string,
+    format: ArchiveFormat,
+    signal: AbortSignal,
+  ): Promise<IncomingDownload> {
+    const query = new URLSearchParams({ format, name });
+    const response = await this.send("GET", ROUTES.download, query, signal);
+    if (response.status !== 200 || response.body === null) throw await refusal(response);
+    const id = response.headers.get(HEADERS.downloadId);
+    if (!id) {
+      await response.body.cancel();
+      throw new Failure(
+        `the answer has no ${HEADERS.downloadId} header, so the download can't be proven: is this a prombackup server?`,
+      );
+    }
+    const size = Number(response.headers.get(HEADERS.archiveSize) ?? Number.NaN);
+    return {
+      id,
+      fileName: fileName(
+        response.headers.get("Content-Disposition"),
+        `${name}${FORMAT_DETAILS[format].extension}`,
+      ),
+      archiveSize: Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+      body: response.body,
+    };
+  }
+
+  /** What became of a download. */
+  async downloadStatus(id: string, signal: AbortSignal): Promise<DownloadStatus> {
+    return readDownloadStatus(
+      await this.json("GET", ROUTES.downloadStatus, new URLSearchParams({ id }), signal),
+    );
+  }
+
+  /** The downloads that the server has on record. Ours alone. */
+  async downloads(signal: AbortSignal): Promise<DownloadStatus[]> {
+    return readDownloads(await this.json("GET", ROUTES.downloads, undefined, signal));
+  }
+
+  /** The server's snapshots, newest first. Ours alone. */
+  async listSnapshots(signal: AbortSignal): Promise<SnapshotAnswer[]> {
+    return readSnapshots(await this.json("GET", ROUTES.snapshots, undefined, signal));
+  }
+
+  /** Removes a snapshot that isn't in use. Ours alone. */
+  async removeSnapshot(name: string, signal: AbortSignal): Promise<void> {
+    await this.json("DELETE", `${ROUTES.snapshots}/${encodeURIComponent(name)}`, undefined, signal);
+  }
+
+  /** Removes the snapshots that are older than so many milliseconds and not in use. */
+  async prune(keepWithin: number, signal: AbortSignal): Promise<PruneAnswer | undefined> {
+    const query = new URLSearchParams({ keep_within: formatDuration(keepWithin) });
+    return readPrune(await this.json("POST", ROUTES.prune, query, signal));
+  }
+
+  private async json(
+    method: string,
+    route: string,
+    query: URLSearchParams | undefined,
+    signal: AbortSignal,
+    statuses: readonly number[] = [200],
+  ): Promise<unknown> {
+    const response = await this.send(method, route, query, signal);
+    if (!statuses.includes(response.status)) throw await refusal(response);
+    const text = await boundedText(response);
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new Failure(
+        `${response.url || route} answered something that isn't JSON: is this a prombackup server?`,
+        { cause },
+      );
+    }
+  }
+
+  private async send(
+    method: string,
+    route: string,
+    query: URLSearchParams | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const url = new URL(route.slice(1), this.base);
+    url.search = query?.toString() ?? "";
+    try {
+      return await this.transport(new Request(url.href, { method, signal }));
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      throw new Failure(`${method} ${url.origin}${url.pathname}: ${unreachable(cause)}`);
+    }
+  }
+}
+
+function unreachable(cause: unknown): string {
+  const code = errorCode(cause);
+  if (code === "ConnectionRefused" || code === "ECONNREFUSED")
+    return "nothing listens there: is prombackup-server running?";
+  return errorText(cause);
+}
+
+/** An answer that isn't the one hoped for, in the server's own words. */
+async function refusal(response: Response): Promise<Failure> {
+  const location = response.headers.get("Location");
+  if (response.status >= 300 && response.status < 400 && location !== null) {
+    await response.body?.cancel();
+    return new Failure(
+      `the server redirects to ${location}, which is not followed: name that address with --server if it is the right one`,
+    );
+  }
+  const text = (await boundedText(response)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
+  const hint =
+    text === "404 page not found"
+      ? ": this server doesn't offer that, or --server needs another path"
+      : "";
+  return new Failure(`the server answered ${response.status}: ${text}${hint}`);
+}
+
+async function boundedText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_ANSWER_BYTES)
+      throw new Failure("the server's answer doesn't end: is this a prombackup server?");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** The server's file name if it is one; a name that could lead elsewhere is replaced. */
+function fileName(disposition: string | null, fallback: string): string {
+  const name = /;\s*filename="?([A-Za-z0-9][A-Za-z0-9._-]{0,200})"?\s*(?:;|$)/i.exec(
+    disposition ?? "",
+  )?.[1];
+  return name ?? fallback;
+}

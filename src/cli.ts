@@ -1,0 +1,37 @@
+#!/usr/bin/env bun
+import { createCommand } from "./commands/create.ts";
+import { helpCommands, programHelp } from "./commands/help.ts";
+import { listCommand } from "./commands/list.ts";
+import { pruneCommand } from "./commands/prune.ts";
+import { verifyCommand } from "./commands/verify.ts";
+import { errorText, UsageError } from "./lib/errors.ts";
+import { plainLog } from "./lib/log.ts";
+import { exitStatus, runCommands } from "./lib/program.ts";
+import { versionText } from "./lib/version.ts";
+
+const NAME = "prombackup";
+
+const context = {
+  log: plainLog(NAME, (line) => void process.stderr.write(line)),
+  // Written here since a compiled program finds its other entry points relative to the entry alone.
+  workerUrl: new URL("./archive/compress-worker.ts", import.meta.url),
+};
+const work = [
+  createCommand(context),
+  verifyCommand(context),
+  listCommand(context),
+  pruneCommand(context),
+];
+const commands = [...work, ...helpCommands(work)];
+
+try {
+  await runCommands(
+    { name: NAME, version: () => versionText(NAME), help: () => programHelp(commands), commands },
+    process.argv.slice(2),
+    { env: process.env, out: (text) => void process.stdout.write(text) },
+  );
+} catch (error) {
+  process.stderr.write(`${NAME}: ${errorText(error)}\n`);
+  if (error instanceof UsageError) process.stderr.write(`Try "${NAME} help".\n`);
+  process.exitCode = exitStatus(error);
+}

@@ -1,0 +1,76 @@
+import { Client, networkTransport } from "../api/client.ts";
+import { App } from "../http/app.ts";
+import { UsageError } from "../lib/errors.ts";
+import { httpUrl, optional, text } from "../lib/flags.ts";
+import type { Log } from "../lib/log.ts";
+
+/** How long Prometheus may take for a snapshot when no server is in between: ten minutes. */
+const SNAPSHOT_TIMEOUT_MS = 10 * 60 * 1000;
+
+/** The flags that say whose snapshots a command works with. */
+export const connectionFlags = {
+  server: optional(httpUrl, {
+    description: "Base URL of prombackup-server; a path prefix is kept.",
+    valueHint: "URL",
+    env: "PROMBACKUP_ENDPOINT",
+  }),
+  "snapshot-dir": optional(text, {
+    description:
+      'Work without a server, on Prometheus\'s own host: the directory "snapshots" within its data directory.',
+    valueHint: "DIR",
+  }),
+  "prometheus-endpoint": optional(httpUrl, {
+    description: "With --snapshot-dir: base URL of Prometheus. Without it, http://localhost:9090.",
+    valueHint: "URL",
+  }),
+};
+
+interface ConnectionOptions {
+  readonly server: URL | undefined;
+  readonly "snapshot-dir": string | undefined;
+  readonly "prometheus-endpoint": URL | undefined;
+}
+
+/** What a command line needs of the program around it. */
+export interface CommandContext {
+  readonly log: Log;
+  readonly workerUrl: URL;
+}
+
+export interface Connection {
+  readonly client: Client;
+  /** The work is done in this process, without a server. */
+  readonly local: boolean;
+  close(): void;
+}
+
+/** Connects to a server, or starts a server's app in this process: the same code does the work. */
+export function connect(options: ConnectionOptions, context: CommandContext): Connection {
+  const { server, "snapshot-dir": snapshotDir, "prometheus-endpoint": prometheus } = options;
+  if (snapshotDir !== undefined) {
+    const prometheusEndpoint = prometheus ?? new URL("http://localhost:9090/");
+    const settings = {
+      snapshotDir,
+      prometheusEndpoint,
+      snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
+      workerUrl: context.workerUrl,
+    };
+    const app = new App(settings, warningsOnly(context.log));
+    const inProcess = new URL("http://localhost/");
+    const transport = (request: Request) =>
+      app.fetch(request, { peer: undefined, holdOpen: () => {} });
+    return { client: new Client(inProcess, transport), local: true, close: () => app.close() };
+  }
+  if (prometheus !== undefined) throw new UsageError("--prometheus-endpoint needs --snapshot-dir");
+  if (server === undefined) {
+    throw new UsageError(
+      "--server (or PROMBACKUP_ENDPOINT) is required; without a server, --snapshot-dir",
+    );
+  }
+  return { client: new Client(server, networkTransport), local: false, close: () => {} };
+}
+
+/** What fails is told by the command itself, and what succeeds needs no line of the app's. */
+function warningsOnly(log: Log): Log {
+  return { info: () => {}, warn: log.warn, error: () => {} };
+}

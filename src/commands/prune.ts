@@ -1,0 +1,39 @@
+import { type Command, command } from "../lib/command.ts";
+import { defaulted, durationFrom, toggle } from "../lib/flags.ts";
+import { interruptible } from "../lib/interrupt.ts";
+import { type CommandContext, connect, connectionFlags } from "./connection.ts";
+
+/** `prune`: removes old snapshots. */
+export function pruneCommand(context: CommandContext): Command {
+  return command({
+    name: "prune",
+    description: "Removes snapshots that are old enough and not in use.",
+    details:
+      "Archives that were downloaded are not touched. A snapshot that is being downloaded stays, and so does a new one that waits for its first download.",
+    flags: {
+      ...connectionFlags,
+      "keep-within": defaulted(durationFrom(0), "1h", {
+        description: "Leave younger snapshots alone: 30m, 12h; 0 removes all that are not in use.",
+        valueHint: "DURATION",
+      }),
+      json: toggle({ description: "Tell what was removed and kept as JSON on standard output." }),
+    },
+    run: (options, _operand, io) => {
+      const connection = connect(options, context);
+      return interruptible(async (signal) => {
+        try {
+          const answer = await connection.client.prune(options["keep-within"], signal);
+          if (options.json) io.out(`${JSON.stringify(answer ?? {}, null, 2)}\n`);
+          else if (answer === undefined) context.log.info("pruned; the server doesn't tell what");
+          else {
+            for (const name of answer.removed) context.log.info(`removed ${name}`);
+            for (const { name, reason } of answer.kept) context.log.info(`kept ${name}: ${reason}`);
+            if (answer.removed.length === 0) context.log.info("nothing to remove");
+          }
+        } finally {
+          connection.close();
+        }
+      });
+    },
+  });
+}

@@ -1,0 +1,76 @@
+import { listenAddress, serve } from "../http/serve.ts";
+import { type Command, command } from "../lib/command.ts";
+import { defaulted, durationFrom, httpUrl, required, text, toggle } from "../lib/flags.ts";
+import { logfmtLog } from "../lib/log.ts";
+
+const SECOND = 1000;
+
+/** `prombackup-server`: the flags, each with its environment variable, and what they start. */
+export function serverCommand(workerUrl: URL): Command {
+  return command({
+    name: "prombackup-server",
+    description: "Serves snapshots of the Prometheus beside it as archives.",
+    details:
+      "It must run on the host of Prometheus, as a user that may read and remove what Prometheus writes to its data directory.",
+    flags: {
+      "listen-address": defaulted(listenAddress, ":8080", {
+        description: "Where to listen: host:port, [::1]:port, or :port for all interfaces.",
+        valueHint: "ADDRESS",
+        env: "PROMBACKUP_SERVER_LISTEN_ADDRESS",
+      }),
+      "prometheus-endpoint": defaulted(httpUrl, "http://:9090", {
+        description: "Base URL of Prometheus, which must run with --web.enable-admin-api.",
+        valueHint: "URL",
+        env: "PROMBACKUP_SERVER_PROMETHEUS_ENDPOINT",
+      }),
+      "snapshot-dir": required(text, {
+        description: 'The directory "snapshots" within Prometheus\'s data directory.',
+        valueHint: "DIR",
+        env: "PROMBACKUP_SERVER_SNAPSHOT_DIR",
+      }),
+      autoprune: toggle({
+        description: "Prune snapshots regularly.",
+        env: "PROMBACKUP_SERVER_AUTOPRUNE_ENABLE",
+      }),
+      "autoprune-interval": defaulted(durationFrom(SECOND / 1000), "15m", {
+        description: "How long to wait between two prunes, give or take a tenth.",
+        valueHint: "DURATION",
+        env: "PROMBACKUP_SERVER_AUTOPRUNE_INTERVAL",
+      }),
+      "autoprune-keep-within": defaulted(durationFrom(0), "1h", {
+        description: "Leave younger snapshots alone.",
+        valueHint: "DURATION",
+        env: "PROMBACKUP_SERVER_AUTOPRUNE_KEEP_WITHIN",
+      }),
+      "snapshot-timeout": defaulted(durationFrom(1), "10m", {
+        description: "How long Prometheus may take for a snapshot.",
+        valueHint: "DURATION",
+        env: "PROMBACKUP_SERVER_SNAPSHOT_TIMEOUT",
+      }),
+      "shutdown-grace": defaulted(durationFrom(0), "30s", {
+        description:
+          "How long running downloads may go on after SIGTERM or SIGINT before they are cut.",
+        valueHint: "DURATION",
+        env: "PROMBACKUP_SERVER_SHUTDOWN_GRACE",
+      }),
+    },
+    run: (options) =>
+      serve({
+        listen: options["listen-address"],
+        autoprune: options.autoprune
+          ? {
+              interval: options["autoprune-interval"],
+              keepWithin: options["autoprune-keep-within"],
+            }
+          : undefined,
+        shutdownGrace: options["shutdown-grace"],
+        app: {
+          prometheusEndpoint: options["prometheus-endpoint"],
+          snapshotDir: options["snapshot-dir"],
+          snapshotTimeout: options["snapshot-timeout"],
+          workerUrl,
+        },
+        log: logfmtLog((line) => void process.stderr.write(line)),
+      }),
+  });
+}

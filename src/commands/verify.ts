@@ -1,0 +1,251 @@
+import { readFile } from "node:fs/promises";
+import { Client, networkTransport } from "../api/client.ts";
+import { decompress } from "../archive/decompress.ts";
+import type { ArchiveFormat } from "../archive/format.ts";
+import { inspectArchive, type SnapshotReport } from "../archive/inspect.ts";
+import { readTar } from "../archive/tar-reader.ts";
+import { type Command, command } from "../lib/command.ts";
+import { DamagedError, errorCode, errorText, Failure, UsageError } from "../lib/errors.ts";
+import { httpUrl, optional, text, toggle } from "../lib/flags.ts";
+import { interruptible } from "../lib/interrupt.ts";
+import { startProgress } from "../lib/progress.ts";
+import { formatBytes, formatTime, table } from "../lib/units.ts";
+import type { CommandContext } from "./connection.ts";
+
+/** `verify`: reads an archive to its end and tells whether it is whole, and the one it should be. */
+export function verifyCommand(context: CommandContext): Command {
+  return command({
+    name: "verify",
+    description: "Reads an archive to its end and tells whether it is whole.",
+    details:
+      "Its compression, its structure and each block's parts are checked, and its SHA-256 is compared with what there is to compare with: --sha256, FILE.sha256, or the server's record. Exit status 3: the archive is damaged or another one than it should be.",
+    operand: {
+      name: "FILE",
+      description: 'The archive, in any of the formats; "-" is standard input.',
+      required: true,
+    },
+    flags: {
+      sha256: optional(sha256Hex, {
+        description: "The SHA-256 that the archive must have.",
+        valueHint: "HEX",
+      }),
+      server: optional(httpUrl, {
+        description: "Compare with this server's record of its latest downloads.",
+        valueHint: "URL",
+      }),
+      id: optional(text, {
+        description:
+          "Compare with the server's record of this download (the server by --server or PROMBACKUP_ENDPOINT).",
+        valueHint: "ID",
+      }),
+      json: toggle({ description: "Tell the result as JSON on standard output." }),
+    },
+    run: (options, file = "-", io) =>
+      interruptible(async (signal) => {
+        const server = options.server ?? serverForId(options.id, io.env["PROMBACKUP_ENDPOINT"]);
+        const read = await readArchive(file, signal);
+        const comparisons = await compare(file, read.sha256, { ...options, server }, signal);
+        const result = { file, ...read, compared_with: comparisons };
+        if (options.json) io.out(`${JSON.stringify(jsonResult(result), null, 2)}\n`);
+        else io.out(textResult(result));
+        requireGood(result);
+        for (const warning of read.report.warnings) context.log.warn(warning);
+      }),
+  });
+}
+
+interface Comparison {
+  readonly with: string;
+  readonly sha256: string;
+  readonly equal: boolean;
+}
+
+interface ReadArchive {
+  readonly format: ArchiveFormat;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly report: SnapshotReport;
+}
+
+interface VerifyResult extends ReadArchive {
+  readonly file: string;
+  readonly compared_with: readonly Comparison[];
+}
+
+function sha256Hex(value: string): string {
+  if (!/^[0-9a-fA-F]{64}$/.test(value)) throw new Error("a SHA-256 has 64 hexadecimal digits");
+  return value.toLowerCase();
+}
+
+function serverForId(id: string | undefined, environment: string | undefined): URL | undefined {
+  if (id === undefined) return undefined;
+  if (!environment) throw new UsageError("--id needs --server (or PROMBACKUP_ENDPOINT)");
+  try {
+    return httpUrl(environment);
+  } catch (cause) {
+    throw new UsageError(`invalid value for PROMBACKUP_ENDPOINT: ${errorText(cause)}`, { cause });
+  }
+}
+
+async function readArchive(file: string, signal: AbortSignal): Promise<ReadArchive> {
+  const source = file === "-" ? Bun.stdin : Bun.file(file);
+  const progress = startProgress(file === "-" ? undefined : source.size);
+  const hasher = new Bun.CryptoHasher("sha256");
+  let bytes = 0;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of opened(file, source)) {
+      signal.throwIfAborted();
+      hasher.update(chunk);
+      bytes += chunk.byteLength;
+      progress.add(chunk.byteLength);
+      yield chunk;
+    }
+  }
+  try {
+    const { format, bytes: tar } = await decompress(counted());
+    const report = await inspectArchive(readTar(tar));
+    return { format, bytes, sha256: hasher.digest("hex"), report };
+  } catch (error) {
+    if (error instanceof DamagedError)
+      throw new DamagedError(`${shown(file)} is damaged: ${errorText(error)}`);
+    throw error;
+  } finally {
+    progress.end();
+  }
+}
+
+async function* opened(
+  file: string,
+  source: ReturnType<typeof Bun.file>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source.stream();
+  } catch (cause) {
+    if (errorCode(cause) === "ENOENT") throw new Failure(`${file} doesn't exist`);
+    if (cause instanceof Error && errorCode(cause) !== undefined)
+      throw new Failure(`${shown(file)} can't be read: ${errorText(cause)}`, { cause });
+    throw cause;
+  }
+}
+
+interface ComparisonSources {
+  readonly sha256: string | undefined;
+  readonly server: URL | undefined;
+  readonly id: string | undefined;
+}
+
+async function compare(
+  file: string,
+  actual: string,
+  sources: ComparisonSources,
+  signal: AbortSignal,
+): Promise<Comparison[]> {
+  const comparisons: Comparison[] = [];
+  const add = (name: string, sha256: string) =>
+    comparisons.push({ with: name, sha256, equal: sha256 === actual });
+  if (sources.sha256 !== undefined) add("--sha256", sources.sha256);
+  const beside = file === "-" ? undefined : await checksumFile(`${file}.sha256`);
+  if (beside !== undefined) add(`${file}.sha256`, beside);
+  if (sources.server !== undefined) {
+    const client = new Client(sources.server, networkTransport);
+    add(...(await serverRecord(client, sources.id, actual, signal)));
+  }
+  return comparisons;
+}
+
+async function checksumFile(path: string): Promise<string | undefined> {
+  const content = await readFile(path, "utf8").catch((error: unknown) => {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw new Failure(`${path} can't be read: ${errorText(error)}`);
+  });
+  if (content === undefined) return undefined;
+  const digest = /^\\?([0-9a-fA-F]{64})[ \t]/.exec(content)?.[1];
+  if (digest === undefined)
+    throw new Failure(`${path} doesn't hold a SHA-256 as sha256sum writes it`);
+  return digest.toLowerCase();
+}
+
+async function serverRecord(
+  client: Client,
+  id: string | undefined,
+  actual: string,
+  signal: AbortSignal,
+): Promise<[string, string]> {
+  if (id !== undefined) {
+    const { finished } = await client.downloadStatus(id, signal);
+    if (finished === null) throw new Failure(`download ${id} is still running on the server`);
+    if (!finished.success)
+      throw new DamagedError(`the server's download ${id} failed: ${finished.error_text}`);
+    return [`the server's record of download ${id}`, finished.sha256_hex.toLowerCase()];
+  }
+  const match = (await client.downloads(signal)).find(
+    ({ finished }) => finished?.sha256_hex === actual,
+  );
+  if (match === undefined) {
+    throw new Failure(
+      `the server has no download with SHA-256 ${actual} on record: it keeps them for 15 minutes, in memory`,
+    );
+  }
+  return [`the server's record of download ${match.id}`, actual];
+}
+
+function requireGood(result: VerifyResult): void {
+  const different = result.compared_with.filter(({ equal }) => !equal);
+  const findings = [
+    ...different.map((c) => `its SHA-256 is ${result.sha256}, but ${c.with} says ${c.sha256}`),
+    ...result.report.errors,
+    ...result.report.blocks.flatMap((block) =>
+      block.errors.map((error) => `block ${block.ulid}: ${error}`),
+    ),
+  ];
+  if (findings.length > 0)
+    throw new DamagedError(`${shown(result.file)} is not a good backup: ${findings.join("; ")}`);
+}
+
+function shown(file: string): string {
+  return file === "-" ? "standard input" : file;
+}
+
+function textResult(result: VerifyResult): string {
+  const { report } = result;
+  const rows = report.blocks.map((block) => [
+    block.ulid,
+    formatTime(block.minTime === undefined ? undefined : new Date(block.minTime)),
+    formatTime(block.maxTime === undefined ? undefined : new Date(block.maxTime)),
+    String(block.numSeries ?? "-"),
+    String(block.numSamples ?? "-"),
+    formatBytes(block.bytes),
+    block.errors.length === 0 ? "ok" : "damaged",
+  ]);
+  const head = ["BLOCK", "FROM", "TO", "SERIES", "SAMPLES", "SIZE", ""];
+  const blocks = rows.length === 0 ? "" : `${table(head, rows, ["SERIES", "SAMPLES", "SIZE"])}\n`;
+  const compared = result.compared_with.map(
+    (c) => `compared with ${c.with}: ${c.equal ? "equal" : `DIFFERENT, ${c.sha256}`}\n`,
+  );
+  return (
+    `${blocks}snapshot ${report.name ?? "-"}: ${report.blocks.length} blocks, ${formatBytes(result.bytes)} as ${result.format}\n` +
+    `SHA-256 ${result.sha256}\n` +
+    (compared.length > 0
+      ? compared.join("")
+      : "nothing to compare the SHA-256 with: no --sha256, no checksum file, no --server\n")
+  );
+}
+
+function jsonResult({ file, format, bytes, sha256, report, compared_with }: VerifyResult) {
+  const damaged =
+    compared_with.some(({ equal }) => !equal) ||
+    report.errors.length > 0 ||
+    report.blocks.some((b) => b.errors.length > 0);
+  return {
+    file,
+    ok: !damaged,
+    format,
+    bytes,
+    sha256,
+    compared_with,
+    snapshot: report.name ?? null,
+    blocks: report.blocks,
+    errors: report.errors,
+    warnings: report.warnings,
+  };
+}

@@ -1,0 +1,168 @@
+import { ROUTES } from "../api/contract.ts";
+import { createCompressor } from "../archive/compressor.ts";
+import { errorText, Failure } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { versionText } from "../lib/version.ts";
+import { Prometheus } from "../prometheus.ts";
+import { SnapshotCreator } from "../snapshots/create.ts";
+import { Leases } from "../snapshots/lease.ts";
+import { Downloads } from "../status/downloads.ts";
+import { handleDownload, RunningTransfers } from "./download.ts";
+import { handleHealthy, handleReady } from "./health.ts";
+import { handleMetrics } from "./metrics.ts";
+import { handlePage } from "./page.ts";
+import { handlePrune, pruneAndLog } from "./prune.ts";
+import { textResponse } from "./respond.ts";
+import { dispatch, type Exchange, type Route } from "./router.ts";
+import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
+import { handleDownloadStatus, handleListDownloads } from "./status.ts";
+
+export interface AppSettings {
+  readonly prometheusEndpoint: URL;
+  readonly snapshotDir: string;
+  /** Milliseconds that Prometheus may take for a snapshot. */
+  readonly snapshotTimeout: number;
+  /** The compression worker's file; only the program's entry can name it, since it may be compiled. */
+  readonly workerUrl: URL;
+}
+
+/** How many snapshot requests may wait while one is being taken. */
+const QUEUE_LENGTH = 8;
+
+/** How long a stopping server waits for clients to ask what became of their downloads. */
+const LINGER_MS = 2000;
+
+/**
+ * prombackup-server without its socket: requests in, responses out. The command line runs the same
+ * app within its own process when it works without a server.
+ */
+export class App {
+  private readonly routes: readonly Route[];
+  private readonly running = new RunningTransfers();
+  private readonly compressor;
+  private readonly leases;
+  private readonly downloads = new Downloads();
+  private stopping = false;
+
+  constructor(
+    private readonly settings: AppSettings,
+    private readonly log: Log,
+  ) {
+    const { snapshotDir, workerUrl, prometheusEndpoint, snapshotTimeout } = settings;
+    const prometheus = new Prometheus(prometheusEndpoint);
+    this.leases = new Leases(snapshotDir);
+    this.compressor = createCompressor({ workerUrl, threads: compressThreads() });
+    const creator = new SnapshotCreator({
+      ask: (skipHead, signal) => prometheus.createSnapshot(skipHead, signal),
+      snapshotDir,
+      leases: this.leases,
+      timeLimit: snapshotTimeout,
+      queueLength: QUEUE_LENGTH,
+    });
+    this.routes = this.makeRoutes(prometheus, creator);
+  }
+
+  /** Answers a request; never throws. */
+  async fetch(
+    request: Request,
+    connection: Pick<Exchange, "peer" | "holdOpen">,
+  ): Promise<Response> {
+    const url = new URL(request.url);
+    if (this.stopping && !ANSWERED_WHILE_STOPPING.includes(url.pathname)) {
+      return textResponse(503, "prombackup-server is shutting down", { Connection: "close" });
+    }
+    return dispatch(this.routes, { request, url, ...connection });
+  }
+
+  /** One run of autoprune. */
+  async prune(keepWithin: number): Promise<void> {
+    await pruneAndLog(this.settings.snapshotDir, keepWithin, this.log);
+  }
+
+  /**
+   * Takes no new work, lets downloads run on for at most `grace` milliseconds, then cuts them; they
+   * are on record as failed. A client whose download still ended well can ask for its status.
+   */
+  async stop(grace: number): Promise<void> {
+    this.stopping = true;
+    const lingers = this.running.count > 0;
+    const graceOver = new AbortController();
+    const timer = setTimeout(() => graceOver.abort(), Math.min(grace, 2 ** 31 - 1));
+    const over = new Promise<void>((resolve) =>
+      graceOver.signal.addEventListener("abort", () => resolve()),
+    );
+    await Promise.race([this.running.ended(), over]);
+    clearTimeout(timer);
+    this.running.cutAll(new Failure("the server was stopped"));
+    if (lingers) await this.downloads.allTold(LINGER_MS);
+    this.close();
+  }
+
+  close(): void {
+    this.leases.close();
+    this.compressor.close();
+  }
+
+  private makeRoutes(prometheus: Prometheus, creator: SnapshotCreator): Route[] {
+    const { log, downloads, leases, compressor, running } = this;
+    const { snapshotDir } = this.settings;
+    const parts = { snapshotDir, compressor, downloads, leases, running, log };
+    const ready = () => handleReady(prometheus, snapshotDir);
+    return [
+      page(ROUTES.page, { GET: () => handlePage(snapshotDir, versionText("prombackup-server")) }),
+      page(ROUTES.metrics, { "*": () => handleMetrics(downloads) }),
+      page(ROUTES.healthy, { GET: handleHealthy, HEAD: handleHealthy }),
+      page(ROUTES.ready, { GET: ready, HEAD: ready }),
+      api(ROUTES.createSnapshot, { POST: (x) => handleCreateSnapshot(x, creator) }),
+      api(ROUTES.download, { GET: (x) => handleDownload(x, parts) }),
+      api(ROUTES.downloadStatus, { GET: (x) => handleDownloadStatus(x, downloads) }),
+      api(ROUTES.downloads, { GET: () => handleListDownloads(downloads) }),
+      api(ROUTES.prune, { POST: (x) => handlePrune(x, snapshotDir, log) }),
+      api(ROUTES.snapshots, { GET: () => handleListSnapshots(snapshotDir) }),
+      api(`${ROUTES.snapshots}/*`, {
+        DELETE: (x) => handleRemoveSnapshot(x, snapshotDir, leases, log),
+      }),
+    ];
+  }
+}
+
+const ANSWERED_WHILE_STOPPING: readonly string[] = [
+  ROUTES.downloadStatus,
+  ROUTES.healthy,
+  ROUTES.metrics,
+];
+
+function page(path: string, methods: Route["methods"]): Route {
+  return { path, methods, api: false };
+}
+
+function api(path: string, methods: Route["methods"]): Route {
+  return { path, methods, api: true };
+}
+
+/** Prometheus's own work on the host comes first: one core is left to it. */
+function compressThreads(): number {
+  return Math.max(1, navigator.hardwareConcurrency - 1);
+}
+
+/** Logs an answered request, one line each. */
+export function logRequest(
+  log: Log,
+  request: Request,
+  response: Response,
+  peer: string | undefined,
+): void {
+  const { pathname, search } = new URL(request.url);
+  log.info("request", {
+    method: request.method,
+    path: pathname + search,
+    status: response.status,
+    peer,
+  });
+}
+
+/** The answer to a request whose handling threw, which is a defect of ours: the cause is logged. */
+export function defectResponse(log: Log, error: unknown): Response {
+  log.error("a request failed unexpectedly", { error: errorText(error) });
+  return textResponse(500, "internal error: see the server's log");
+}

@@ -1,0 +1,228 @@
+import { HEADERS } from "../api/contract.ts";
+import type { Compressor } from "../archive/compressor.ts";
+import { type ArchiveFormat, FORMAT_DETAILS, isArchiveFormat } from "../archive/format.ts";
+import { type ArchivePlan, planArchive } from "../archive/plan.ts";
+import { writeArchive } from "../archive/write.ts";
+import { errorText, Failure } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { InvalidSnapshotName } from "../snapshots/errors.ts";
+import type { Leases } from "../snapshots/lease.ts";
+import { lockShared } from "../snapshots/lock.ts";
+import { isSnapshotName } from "../snapshots/name.ts";
+import type { Downloads } from "../status/downloads.ts";
+import { HttpError } from "./respond.ts";
+import type { Exchange } from "./router.ts";
+
+/** What a download needs of the server. */
+export interface DownloadParts {
+  readonly snapshotDir: string;
+  readonly compressor: Compressor;
+  readonly downloads: Downloads;
+  readonly leases: Leases;
+  readonly running: RunningTransfers;
+  readonly log: Log;
+}
+
+/** The transfers that run, so that a stopping server can wait for them and then cut them. */
+export class RunningTransfers {
+  private readonly cuts = new Set<(reason: Error) => void>();
+  private waiters: (() => void)[] = [];
+
+  get count(): number {
+    return this.cuts.size;
+  }
+
+  add(cut: (reason: Error) => void): () => void {
+    this.cuts.add(cut);
+    return () => {
+      this.cuts.delete(cut);
+      if (this.cuts.size > 0) return;
+      for (const wake of this.waiters) wake();
+      this.waiters = [];
+    };
+  }
+
+  /** Resolves when none runs. */
+  async ended(): Promise<void> {
+    if (this.cuts.size > 0) await new Promise<void>((resolve) => this.waiters.push(resolve));
+  }
+
+  cutAll(reason: Error): void {
+    for (const cut of [...this.cuts]) cut(reason);
+  }
+}
+
+/**
+ * `GET /api/download`: a snapshot as an archive. An error before the first byte is an HTTP error;
+ * one after it cuts the connection, and the status tells why.
+ */
+export async function handleDownload(exchange: Exchange, parts: DownloadParts): Promise<Response> {
+  const { name, format } = readQuery(exchange.url.searchParams);
+  exchange.holdOpen();
+  const lock = await lockShared(parts.snapshotDir, name);
+  let transfer: Transfer | undefined;
+  try {
+    const plan = await planArchive(lock.path, name);
+    transfer = new Transfer(plan, format, parts, exchange, () => lock.release());
+    // The first piece is made before the answer starts, so that what fails at once is an HTTP error.
+    await transfer.prepare();
+    return new Response(transfer.stream(), { headers: headers(plan, format, transfer.id) });
+  } catch (error) {
+    if (transfer === undefined) lock.release();
+    else await transfer.fail(error);
+    throw error;
+  }
+}
+
+function readQuery(query: URLSearchParams): { name: string; format: ArchiveFormat } {
+  const name = query.get("name") ?? "";
+  const format = query.get("format") || "tar";
+  if (name === "") throw new HttpError(404, "Snapshot name is required");
+  if (!isSnapshotName(name)) throw new InvalidSnapshotName(name);
+  if (!isArchiveFormat(format)) throw new HttpError(400, `unknown archive format: ${format}`);
+  return { name, format };
+}
+
+function headers(plan: ArchivePlan, format: ArchiveFormat, id: string): Record<string, string> {
+  const { contentType, extension } = FORMAT_DETAILS[format];
+  const size = String(plan.contentSize);
+  return {
+    "Content-Type": contentType,
+    "Content-Disposition": `attachment; filename=${plan.name}${extension}`,
+    "X-Content-Type-Options": "nosniff",
+    [HEADERS.downloadId]: id,
+    [HEADERS.contentSize]: size,
+    ...(format === "tar" ? { [HEADERS.archiveSize]: size } : {}),
+  };
+}
+
+/**
+ * One download on its way: archive → digest → body. It ends exactly once, by its last byte, an
+ * error, a cut, or the client's leaving; then all that it held is let go.
+ */
+class Transfer {
+  readonly id: string;
+  private readonly finishStatus: ReturnType<Downloads["start"]>["finish"];
+  private readonly hasher = new Bun.CryptoHasher("sha256");
+  private readonly aborter = new AbortController();
+  private readonly archive: AsyncGenerator<Uint8Array>;
+  private readonly startedAt = performance.now();
+  private readonly unregister: () => void;
+  private readonly onClientGone = () => this.cut(new Failure("the client closed the connection"));
+  private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** The piece that goes out next; one is always held back, so that the last is known as such. */
+  private held: Uint8Array | undefined;
+  private bytes = 0;
+  private ended = false;
+
+  constructor(
+    private readonly plan: ArchivePlan,
+    private readonly format: ArchiveFormat,
+    private readonly parts: DownloadParts,
+    private readonly exchange: Exchange,
+    private readonly release: () => void,
+  ) {
+    const { id, finish } = parts.downloads.start(plan.name);
+    this.id = id;
+    this.finishStatus = finish;
+    this.archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
+    this.unregister = parts.running.add((reason) => this.cut(reason));
+    parts.leases.downloadStarted(plan.name);
+    exchange.request.signal.addEventListener("abort", this.onClientGone);
+  }
+
+  async prepare(): Promise<void> {
+    const first = await this.archive.next();
+    if (!first.done) this.held = this.digest(first.value);
+  }
+
+  stream(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.controller = controller;
+        },
+        pull: (controller) => this.pull(controller),
+        cancel: () => this.onClientGone(),
+      },
+      // Nothing is read ahead of the client: the archive has its own bounded look-ahead.
+      { highWaterMark: 0 },
+    );
+  }
+
+  private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    try {
+      const next = await this.archive.next();
+      if (this.ended) return;
+      const piece = this.held ?? new Uint8Array();
+      if (next.done) {
+        // Clients ask for the status right after the end, so it comes before the last byte.
+        this.succeed();
+        controller.enqueue(piece);
+        controller.close();
+      } else {
+        this.held = this.digest(next.value);
+        controller.enqueue(piece);
+      }
+    } catch (error) {
+      if (this.ended) return;
+      // All that was made still goes out: links and the like are left out of a whole archive.
+      if (this.held !== undefined) controller.enqueue(this.held);
+      await this.fail(error);
+    }
+  }
+
+  private digest(piece: Uint8Array): Uint8Array {
+    this.hasher.update(piece);
+    this.bytes += piece.byteLength;
+    return piece;
+  }
+
+  private succeed(): void {
+    const sha256 = this.hasher.digest("hex");
+    this.end({ success: true, error_text: null, sha256_hex: sha256 }, undefined);
+  }
+
+  /** Ends the transfer as failed; an error of the stream resets the connection in every protocol. */
+  async fail(error: unknown): Promise<void> {
+    if (this.ended) return;
+    const cause = errorText(error);
+    this.end({ success: false, error_text: cause, sha256_hex: "" }, cause);
+    this.controller?.error(new Failure(cause));
+    this.aborter.abort(error);
+    await this.archive.return(undefined);
+  }
+
+  private cut(reason: Error): void {
+    this.fail(reason).catch((error: unknown) => {
+      this.parts.log.error("a cut download did not end cleanly", {
+        id: this.id,
+        error: errorText(error),
+      });
+    });
+  }
+
+  private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
+    this.ended = true;
+    this.finishStatus(result);
+    this.parts.leases.downloadEnded(this.plan.name, result.success);
+    this.exchange.request.signal.removeEventListener("abort", this.onClientGone);
+    this.release();
+    this.unregister();
+    this.log(cause);
+  }
+
+  private log(cause: string | undefined): void {
+    const fields = {
+      id: this.id,
+      snapshot: this.plan.name,
+      format: this.format,
+      peer: this.exchange.peer,
+      bytes: this.bytes,
+      duration: `${((performance.now() - this.startedAt) / 1000).toFixed(3)}s`,
+      error: cause,
+    };
+    if (cause === undefined) this.parts.log.info("download finished", fields);
+    else this.parts.log.error("download failed", fields);
+  }
+}

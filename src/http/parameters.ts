@@ -1,0 +1,26 @@
+import { HttpError } from "./respond.ts";
+
+/** Parameters of a request: from the query, and from an urlencoded form, which goes first. */
+export async function requestParameters(request: Request, url: URL): Promise<URLSearchParams> {
+  const all = new URLSearchParams(url.search);
+  const type = request.headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/x-www-form-urlencoded") return all;
+  // The server's bound on request bodies holds here.
+  for (const [name, value] of new URLSearchParams(await request.text())) all.set(name, value);
+  return all;
+}
+
+/** A parameter through its parser; absent and empty ones are undefined, malformed ones a 400. */
+export function parsedParameter<T>(
+  parameters: URLSearchParams,
+  name: string,
+  parse: (text: string) => T,
+): T | undefined {
+  const text = parameters.get(name);
+  if (text === null || text === "") return undefined;
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new HttpError(400, `Parsing ${name}: ${cause instanceof Error ? cause.message : cause}`);
+  }
+}

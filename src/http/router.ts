@@ -1,0 +1,88 @@
+import { errorText } from "../lib/errors.ts";
+import { QueueFull } from "../snapshots/create.ts";
+import {
+  InvalidSnapshotName,
+  SnapshotInUse,
+  SnapshotInvalid,
+  SnapshotNotFound,
+} from "../snapshots/errors.ts";
+import { HttpError, textResponse } from "./respond.ts";
+
+/** A request and what of its connection a handler may need. */
+export interface Exchange {
+  readonly request: Request;
+  readonly url: URL;
+  /** What a path held in place of the route's final `*`, decoded. */
+  readonly rest: string;
+  /** Who asks, for the log; undefined within one process. */
+  readonly peer: string | undefined;
+  /** Lifts the server's idle time limit for this exchange, which would cut a slow one. */
+  readonly holdOpen: () => void;
+}
+
+export type Handler = (exchange: Exchange) => Response | Promise<Response>;
+
+export interface Route {
+  /** A path, or a path ending in `*` for any one further segment. */
+  readonly path: string;
+  /** `*` for any method. HEAD counts as a method of its own. */
+  readonly methods: Readonly<Record<string, Handler>>;
+  /** An API route answers OPTIONS, and tells its methods in Access-Control-Allow-Methods. */
+  readonly api: boolean;
+}
+
+/** Finds the handler of a request and tells its errors in the contract's form. */
+export async function dispatch(
+  routes: readonly Route[],
+  exchange: Omit<Exchange, "rest">,
+): Promise<Response> {
+  const { pathname } = exchange.url;
+  for (const route of routes) {
+    const rest = match(route.path, pathname);
+    if (rest === undefined) continue;
+    const response = await answer(route, { ...exchange, rest });
+    if (route.api) response.headers.set("Access-Control-Allow-Methods", allowedMethods(route));
+    return response;
+  }
+  return textResponse(404, "404 page not found");
+}
+
+function match(pattern: string, path: string): string | undefined {
+  if (!pattern.endsWith("*")) return pattern === path ? "" : undefined;
+  const prefix = pattern.slice(0, -1);
+  const rest = path.startsWith(prefix) ? path.slice(prefix.length) : "";
+  return rest === "" || rest.includes("/") ? undefined : rest;
+}
+
+async function answer(route: Route, exchange: Exchange): Promise<Response> {
+  const { method } = exchange.request;
+  if (route.api && method === "OPTIONS") return new Response(null);
+  const handler = route.methods[method] ?? route.methods["*"];
+  if (handler === undefined) {
+    return textResponse(405, "Method Not Allowed", {
+      Allow: Object.keys(route.methods).join(", "),
+    });
+  }
+  try {
+    return await handler(exchange);
+  } catch (error) {
+    return errorResponse(error);
+  }
+}
+
+function allowedMethods(route: Route): string {
+  return [...Object.keys(route.methods), "OPTIONS"].join(",");
+}
+
+/** The status that each kind of error has on the wire. */
+export function errorResponse(error: unknown): Response {
+  if (error instanceof HttpError)
+    return textResponse(error.status, errorText(error), error.headers);
+  if (error instanceof InvalidSnapshotName) return textResponse(400, errorText(error));
+  if (error instanceof SnapshotNotFound || error instanceof SnapshotInvalid)
+    return textResponse(404, errorText(error));
+  if (error instanceof SnapshotInUse) return textResponse(409, errorText(error));
+  if (error instanceof QueueFull)
+    return textResponse(503, errorText(error), { "Retry-After": "60" });
+  return textResponse(500, errorText(error));
+}

@@ -1,0 +1,103 @@
+import type { Server } from "bun";
+import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { startAutoprune } from "../snapshots/autoprune.ts";
+import { checkSnapshotDir } from "../snapshots/check-dir.ts";
+import { sweepLeftovers } from "../snapshots/remove.ts";
+import { App, type AppSettings, defectResponse, logRequest } from "./app.ts";
+
+export interface ListenAddress {
+  /** Undefined: all interfaces. */
+  readonly hostname: string | undefined;
+  readonly port: number;
+}
+
+export interface ServeSettings {
+  readonly listen: ListenAddress;
+  readonly autoprune: { readonly interval: number; readonly keepWithin: number } | undefined;
+  /** Milliseconds that downloads may run on after a signal. */
+  readonly shutdownGrace: number;
+  readonly app: AppSettings;
+  readonly log: Log;
+}
+
+/** Forms have some dozen bytes; nothing else is ever sent to us. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** Reads `host:port`, `[::1]:port` or `:port`. */
+export function listenAddress(text: string): ListenAddress {
+  const [, bracketed, plain = "", digits = ""] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === "" || port > 65535) throw new Error("not host:port, [address]:port or :port");
+  return { hostname: bracketed ?? (plain === "" ? undefined : plain), port };
+}
+
+/** Runs the server until SIGTERM or SIGINT has ended it. */
+export async function serve(settings: ServeSettings): Promise<void> {
+  const {
+    log,
+    app: { snapshotDir },
+  } = settings;
+  await checkSnapshotDir(snapshotDir, log);
+  for (const name of await sweepLeftovers(snapshotDir))
+    log.info("finished the removal of a snapshot", { name });
+  const app = new App(settings.app, log);
+  const stopSignal = nextStopSignal();
+  const server = listen(settings.listen, app, log);
+  log.info("listening", { address: shownAddress(server) });
+  const { autoprune } = settings;
+  const pruner =
+    autoprune &&
+    startAutoprune({
+      interval: autoprune.interval,
+      run: () => app.prune(autoprune.keepWithin),
+      onError: (error) => log.error("autoprune failed", { error: errorText(error) }),
+    });
+  log.info("stopping", { signal: await stopSignal, grace_seconds: settings.shutdownGrace / 1000 });
+  pruner?.stop();
+  await app.stop(settings.shutdownGrace);
+  await server.stop(true);
+  log.info("stopped");
+}
+
+function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<undefined> {
+  try {
+    return Bun.serve({
+      ...(hostname === undefined ? {} : { hostname }),
+      port,
+      maxRequestBodySize: MAX_BODY_BYTES,
+      development: false,
+      fetch: async (request, server) => {
+        const peer = server.requestIP(request)?.address;
+        const response = await app.fetch(request, {
+          peer,
+          holdOpen: () => server.timeout(request, 0),
+        });
+        logRequest(log, request, response, peer);
+        return response;
+      },
+      error: (error) => defectResponse(log, error),
+    });
+  } catch (cause) {
+    const address = `${hostname ?? ""}:${port}`;
+    if (errorCode(cause) === "EADDRINUSE") {
+      throw new Failure(
+        `${address} is in use by another program: name another --listen-address, or stop that program (ss -ltnp shows it)`,
+      );
+    }
+    throw new Failure(`can't listen on ${address}`, { cause });
+  }
+}
+
+function shownAddress(server: Server<undefined>): string {
+  const { hostname = "", port } = server;
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** The handlers stay, so that a second signal doesn't end the process in the middle of its stop. */
+function nextStopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
+  });
+}

@@ -1,0 +1,126 @@
+import { errorCode, errorText, Failure } from "./lib/errors.ts";
+import { isSnapshotName } from "./snapshots/name.ts";
+
+/** Prometheus answered its snapshot call with a name that can't be a snapshot's. */
+export class MalformedSnapshotName extends Failure {
+  constructor(name: unknown) {
+    super(`invalid snapshot name: ${JSON.stringify(name)}`);
+  }
+}
+
+/** More than any answer of Prometheus to these calls; what is longer isn't one. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/** How long Prometheus may take to say that it is ready. */
+const READY_TIMEOUT_MS = 5000;
+
+/** The calls of Prometheus's HTTP API that a backup needs. */
+export class Prometheus {
+  /** @param endpoint Base URL, its path ending in a slash. */
+  constructor(private readonly endpoint: URL) {}
+
+  /**
+   * Has Prometheus write a snapshot below its data directory (`POST
+   * /api/v1/admin/tsdb/snapshot`), and tells its name.
+   *
+   * @throws Failure with Prometheus's reason and what to do about it; MalformedSnapshotName.
+   */
+  async createSnapshot(skipHead: boolean, signal: AbortSignal): Promise<string> {
+    const url = new URL("api/v1/admin/tsdb/snapshot", this.endpoint);
+    url.searchParams.set("skip_head", String(skipHead));
+    const response = await this.call("POST", url, signal);
+    const answer = parseAnswer(await this.body(response));
+    if (response.status >= 300 && response.status < 400) throw this.redirected(response);
+    if (response.ok && answer !== undefined && answer["status"] === "success")
+      return snapshotName(answer["data"]);
+    throw new Failure(this.refusal(response.status, answer));
+  }
+
+  /** Whether Prometheus answers and has loaded its data; otherwise why not. */
+  async notReadyReason(): Promise<string | undefined> {
+    try {
+      const url = new URL("-/ready", this.endpoint);
+      const response = await this.call("GET", url, AbortSignal.timeout(READY_TIMEOUT_MS));
+      await response.body?.cancel();
+      return response.ok
+        ? undefined
+        : `Prometheus at ${this.shown} is not ready: it answers ${response.status}`;
+    } catch (error) {
+      return errorText(error);
+    }
+  }
+
+  private async call(method: string, url: URL, signal: AbortSignal): Promise<Response> {
+    try {
+      // Without timeout: false, Bun's fetch gives up after some minutes whatever the signal says.
+      return await fetch(url, { method, signal, redirect: "manual", ...{ timeout: false } });
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      throw new Failure(`${this.unreachable(cause)}`, { cause });
+    }
+  }
+
+  private async body(response: Response): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of response.body ?? []) {
+      chunks.push(chunk);
+      size += chunk.byteLength;
+      if (size > MAX_ANSWER_BYTES) break;
+    }
+    return Buffer.concat(chunks).toString("utf8");
+  }
+
+  /** The endpoint for messages: user and password in it are nobody's business. */
+  private get shown(): string {
+    const url = new URL(this.endpoint);
+    url.username = "";
+    url.password = "";
+    return url.href;
+  }
+
+  private unreachable(cause: unknown): string {
+    const code = errorCode(cause);
+    if (code === "ConnectionRefused" || code === "ECONNREFUSED") {
+      return `nothing listens at ${this.shown}: is Prometheus running, and is --prometheus-endpoint right?`;
+    }
+    return `can't reach Prometheus at ${this.shown} (is --prometheus-endpoint right?)`;
+  }
+
+  private redirected(response: Response): Failure {
+    const to = response.headers.get("Location") ?? "elsewhere";
+    return new Failure(
+      `${this.shown} redirects to ${to}: set --prometheus-endpoint to where Prometheus itself is, with its route prefix`,
+    );
+  }
+
+  private refusal(status: number, answer: Record<string, unknown> | undefined): string {
+    const reason = answer === undefined ? undefined : answer["error"];
+    if (typeof reason !== "string") {
+      return `${this.shown} answered ${status}, and not in Prometheus's form: is --prometheus-endpoint right?`;
+    }
+    // Prometheus answers 500 here, so only the text tells.
+    if (reason.includes("admin APIs disabled"))
+      return `${reason}: start Prometheus with --web.enable-admin-api`;
+    if (reason.includes("Prometheus Agent"))
+      return `${reason}: in agent mode Prometheus keeps no database that could be backed up`;
+    return `${reason} (HTTP ${status})`;
+  }
+}
+
+function parseAnswer(text: string): Record<string, unknown> | undefined {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === "object" && json !== null ? { ...json } : undefined;
+  } catch {
+    // Not JSON: an HTML page of a proxy, most likely. The caller says so.
+    return undefined;
+  }
+}
+
+function snapshotName(data: unknown): string {
+  const name: unknown =
+    typeof data === "object" && data !== null && "name" in data ? data.name : undefined;
+  if (typeof name !== "string" || !isSnapshotName(name)) throw new MalformedSnapshotName(name);
+  return name;
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bun
+import { serverCommand } from "./commands/server.ts";
+import { errorText, UsageError } from "./lib/errors.ts";
+import { exitStatus, runSingle } from "./lib/program.ts";
+import { versionText } from "./lib/version.ts";
+
+const NAME = "prombackup-server";
+
+// Written here since a compiled program finds its other entry points relative to the entry alone.
+const command = serverCommand(new URL("./archive/compress-worker.ts", import.meta.url));
+
+try {
+  await runSingle(
+    {
+      name: NAME,
+      version: () => versionText(NAME),
+      help: () => command.help(NAME),
+      commands: [command],
+    },
+    process.argv.slice(2),
+    { env: process.env, out: (text) => void process.stdout.write(text) },
+  );
+} catch (error) {
+  process.stderr.write(`${NAME}: ${errorText(error)}\n`);
+  if (error instanceof UsageError) process.stderr.write(`Try "${NAME} --help".\n`);
+  process.exitCode = exitStatus(error);
+}
