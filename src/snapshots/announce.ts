@@ -1,0 +1,46 @@
+import { constants } from "node:fs";
+import { errorCode } from "../lib/errors.ts";
+import { repeat, type SnapshotLock, tryLockDirectory } from "./lock.ts";
+
+/*
+ * While Prometheus writes a snapshot, its directory exists but nobody can hold a lease on it yet: its
+ * name isn't known. Were it removed then, Prometheus would make it anew for the blocks that are still
+ * to come, and answer success for half a snapshot. So whoever asks Prometheus for one holds a shared
+ * lock on the snapshot directory itself until the lease is granted, and prune spares young snapshots
+ * while somebody does. A snapshot directory that doesn't exist yet can't be locked, but holds nothing
+ * to prune either.
+ */
+
+const FOLLOW = constants.O_RDONLY | constants.O_DIRECTORY;
+/** Long enough for the instant in which prune asks. */
+const ATTEMPTS = { count: 20, pauseMs: 5 };
+
+/**
+ * Tells every process that a snapshot is being created, until the lock is released.
+ *
+ * @returns undefined if there is no snapshot directory, or somebody holds it exclusively all the time
+ *   (then prune takes that for an announcement)
+ */
+export async function announceCreation(snapshotDir: string): Promise<SnapshotLock | undefined> {
+  return repeat(ATTEMPTS, () => tryLockRoot(snapshotDir, "shared"));
+}
+
+/**
+ * Whether somebody, in any process, has a snapshot created at this time. Only what was locked before
+ * is safe to remove after a no: a creation that is under way can't end before its lease is granted,
+ * and one that begins later makes another name.
+ */
+export async function creationUnderWay(snapshotDir: string): Promise<boolean> {
+  const lock = await repeat(ATTEMPTS, () => tryLockRoot(snapshotDir, "exclusive"));
+  lock?.release();
+  return lock === undefined;
+}
+
+function tryLockRoot(snapshotDir: string, kind: "shared" | "exclusive"): SnapshotLock | undefined {
+  try {
+    return tryLockDirectory(snapshotDir, kind, FOLLOW);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
