@@ -1,0 +1,113 @@
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+import { run } from "./run.ts";
+
+const CACHE = resolve(import.meta.dir, "../.cache");
+/** Debian's programs, unpacked. Delete the folder to fetch them anew. */
+const UNPACKED = join(CACHE, "prometheus");
+
+const VARIABLES = { prometheus: "PROMETHEUS_BIN", promtool: "PROMTOOL_BIN" } as const;
+
+/**
+ * A Prometheus program that this machine has: named by PROMETHEUS_BIN or PROMTOOL_BIN, on PATH, or
+ * unpacked by an earlier {@link obtainPrometheus}. Throws if a variable names no program.
+ */
+export function findPrometheus(program: keyof typeof VARIABLES): string | undefined {
+  const named = process.env[VARIABLES[program]];
+  if (named) {
+    if (!isProgram(named)) throw new Error(`${VARIABLES[program]}=${named} is not a program`);
+    return resolve(named);
+  }
+  const unpacked = join(UNPACKED, program);
+  return Bun.which(program) ?? (isProgram(unpacked) ? unpacked : undefined);
+}
+
+/**
+ * Finds both programs, if need be by downloading Debian's package and unpacking it into the
+ * project's cache folder. It is not installed: that takes no root and starts no service.
+ * Throws with a word on what to install if there is no way.
+ */
+export async function obtainPrometheus(): Promise<{ prometheus: string; promtool: string }> {
+  const found = findBoth();
+  if (found) return found;
+  try {
+    await unpackDebianPackage();
+  } catch (cause) {
+    throw new Error(
+      "no Prometheus: neither prometheus and promtool on PATH, nor PROMETHEUS_BIN and PROMTOOL_BIN, " +
+        "and Debian's package could not be fetched. Install it (Debian: apt-get install prometheus; " +
+        "elsewhere: https://prometheus.io/download/) or set the two variables",
+      { cause },
+    );
+  }
+  const fetched = findBoth();
+  if (!fetched)
+    throw new Error(`Debian's package has put no prometheus or promtool into ${UNPACKED}`);
+  return fetched;
+}
+
+function findBoth(): { prometheus: string; promtool: string } | undefined {
+  const prometheus = findPrometheus("prometheus");
+  const promtool = findPrometheus("promtool");
+  return prometheus && promtool ? { prometheus, promtool } : undefined;
+}
+
+async function unpackDebianPackage(): Promise<void> {
+  for (const tool of ["apt-get", "dpkg-deb"]) {
+    if (!Bun.which(tool)) throw new Error(`no ${tool} on PATH`);
+  }
+  console.error("Prometheus: fetching Debian's package ...");
+  mkdirSync(CACHE, { recursive: true });
+  const scratch = mkdtempSync(join(CACHE, ".fetch-"));
+  try {
+    const file = await downloadDebianPackage(scratch);
+    const tree = join(scratch, "tree");
+    await run(["dpkg-deb", "-x", file, tree]);
+    // One rename, so that an interrupted run leaves no half a cache; a second run at the same time
+    // that was faster has put the same there.
+    if (!existsSync(UNPACKED)) renameSync(join(tree, "usr/bin"), UNPACKED);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function downloadDebianPackage(scratch: string): Promise<string> {
+  // As root, apt would fetch as a user of its own, who may not write into our folder.
+  const options = ["-q", "-o", "APT::Sandbox::User=root"];
+  try {
+    return await aptDownload(join(scratch, "first"), options);
+  } catch {
+    // The system's package lists are missing or out of date, and only root may renew them.
+    const [state, cache] = [join(scratch, "state"), join(scratch, "cache")];
+    mkdirSync(join(state, "lists/partial"), { recursive: true });
+    mkdirSync(join(cache, "archives/partial"), { recursive: true });
+    options.push("-o", `Dir::State=${state}`, "-o", `Dir::Cache=${cache}`);
+    await run(["apt-get", ...options, "-o", "APT::Update::Error-Mode=any", "update"]);
+    return await aptDownload(join(scratch, "second"), options);
+  }
+}
+
+async function aptDownload(directory: string, options: string[]): Promise<string> {
+  mkdirSync(directory);
+  await run(["apt-get", ...options, "download", "prometheus"], { cwd: directory });
+  const [file] = new Bun.Glob("*.deb").scanSync(directory);
+  if (file === undefined) throw new Error("apt-get download has left no package file");
+  return join(directory, file);
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
