@@ -6,7 +6,7 @@ import { pruneCommand } from "./commands/prune.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { errorText, UsageError } from "./lib/errors.ts";
 import { plainLog } from "./lib/log.ts";
-import { exitStatus, runCommands } from "./lib/program.ts";
+import { EXIT, exitStatus, runCommands } from "./lib/program.ts";
 import { versionText } from "./lib/version.ts";
 
 const NAME = "prombackup";
@@ -23,6 +23,11 @@ const work = [
   pruneCommand(context),
 ];
 const commands = [...work, ...helpCommands(work)];
+
+// A reader that leaves early (head) must not end in a stack trace; writers are told by their callbacks.
+process.stdout.on("error", () => {
+  process.exitCode ||= EXIT.failed;
+});
 
 try {
   await runCommands(

@@ -32,8 +32,9 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Sends requests over the network. Redirects are never followed. */
 export const networkTransport: Transport = (request) =>
-  // Without timeout: false, Bun gives up after some minutes; a snapshot may take longer.
-  fetch(request, { redirect: "manual", ...{ timeout: false } });
+  // Without timeout: false, Bun gives up after some minutes; a snapshot may take longer. With a kept
+  // connection, Bun repeats a request whose connection breaks before the answer: a second snapshot.
+  fetch(request, { redirect: "manual", keepalive: false, ...{ timeout: false } });
 
 /** The client of a prombackup server, this program's or Go's. */
 export class Client {
@@ -149,7 +150,8 @@ function unreachable(cause: unknown): string {
   const code = errorCode(cause);
   if (code === "ConnectionRefused" || code === "ECONNREFUSED")
     return "nothing listens there: is prombackup-server running?";
-  return errorText(cause);
+  // What Bun adds is advice for its own callers.
+  return errorText(cause).replace(/ For more information, pass .*$/, "");
 }
 
 /** An answer that isn't the one hoped for, in the server's own words. */

@@ -1,5 +1,5 @@
 import { ROUTES } from "../api/contract.ts";
-import { createCompressor } from "../archive/compressor.ts";
+import { createCompressor } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { versionText } from "../lib/version.ts";

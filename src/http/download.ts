@@ -1,7 +1,7 @@
 import { HEADERS } from "../api/contract.ts";
-import type { Compressor } from "../archive/compressor.ts";
 import { type ArchiveFormat, FORMAT_DETAILS, isArchiveFormat } from "../archive/format.ts";
 import { type ArchivePlan, planArchive } from "../archive/plan.ts";
+import type { Compressor } from "../archive/write.ts";
 import { writeArchive } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";

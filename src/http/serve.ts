@@ -45,7 +45,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
   const app = new App(settings.app, log);
   const stopSignal = nextStopSignal();
   const server = listen(settings.listen, app, log);
-  log.info("listening", { address: shownAddress(server) });
+  log.info("listening", { address: shownAddress(settings.listen.hostname, server.port) });
   const { autoprune } = settings;
   const pruner =
     autoprune &&
@@ -90,8 +90,9 @@ function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<u
   }
 }
 
-function shownAddress(server: Server<undefined>): string {
-  const { hostname = "", port } = server;
+/** Bun calls all interfaces "localhost". */
+function shownAddress(asked: string | undefined, port: number | undefined): string {
+  const hostname = asked ?? "::";
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 

@@ -1,0 +1,381 @@
+import { expect, test } from "bun:test";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { atEnd } from "../support/at-end.ts";
+import { cleanEnvironment, commandLine, run, startServer } from "../support/programs.ts";
+import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
+import { tempDir } from "../support/temp.ts";
+
+const { dataDir } = await makeBlocks({ hours: 4, series: 200 });
+const prometheus = await startPrometheus({ dataDir });
+const server = await startServer([
+  "--prometheus-endpoint",
+  prometheus.url,
+  "--snapshot-dir",
+  prometheus.snapshotDir,
+]);
+const env = { PROMBACKUP_ENDPOINT: server.url };
+
+function create(cwd: string, ...args: string[]) {
+  return run("prombackup", ["create", ...args], { env, cwd });
+}
+
+/** A server before ours that changes what it passes on: for faults that the real one doesn't have. */
+function tamper(change: (response: Response, url: URL) => Response | Promise<Response>): string {
+  const proxy = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: async (request) => {
+      const url = new URL(request.url);
+      const upstream = await fetch(server.url + url.pathname + url.search, {
+        method: request.method,
+        redirect: "manual",
+      });
+      return change(upstream, url);
+    },
+  });
+  atEnd(() => proxy.stop(true));
+  return String(proxy.url);
+}
+
+test.each(["tar", "tgz", "tzst"])("a %s is proven, and verify agrees", async (format) => {
+  const cwd = tempDir();
+  const made = await create(cwd, "--format", format, "--output", "x", "--checksum-file", "--json");
+  expect([made.status, made.stderr]).toEqual([0, ""]);
+  const result = JSON.parse(made.stdout);
+  expect(result).toMatchObject({
+    file: join(cwd, "x"),
+    format,
+    bytes: statSync(join(cwd, "x")).size,
+  });
+  const sums = Bun.spawn(["sha256sum", "-c", "x.sha256"], { cwd, stdout: "ignore" });
+  expect(await sums.exited).toBe(0);
+  const verified = await run("prombackup", ["verify", "x", "--json", "--server", server.url], {
+    cwd,
+  });
+  expect([verified.status, verified.stderr]).toEqual([0, ""]);
+  const report = JSON.parse(verified.stdout);
+  expect(report).toMatchObject({
+    ok: true,
+    format,
+    sha256: result.sha256,
+    snapshot: result.snapshot,
+  });
+  expect(report.compared_with).toHaveLength(2);
+  const byId = await run("prombackup", ["verify", "x", "--id", result.download_id], { cwd, env });
+  expect(byId.stdout).toContain(
+    `compared with the server's record of download ${result.download_id}: equal`,
+  );
+});
+
+test("standard output carries the archive alone", async () => {
+  const cwd = tempDir();
+  const child = Bun.spawn(commandLine("prombackup", ["create", "--output", "-"]), {
+    env: cleanEnvironment(env),
+    cwd,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const tar = Bun.spawn(["tar", "tf", "-"], { stdin: child.stdout, stdout: "pipe" });
+  expect(await tar.stdout.text()).toMatch(/^\S+\/\n\S+\/01\w+\/\n/);
+  expect([await child.exited, await tar.exited]).toEqual([0, 0]);
+  expect(readdirSync(cwd)).toEqual([]);
+});
+
+test("an existing target keeps its content until the new one is proven, and its mode after", async () => {
+  const cwd = tempDir();
+  writeFileSync(join(cwd, "x.tar"), "yesterday", { mode: 0o600 });
+  const failed = await run(
+    "prombackup",
+    ["create", "--server", "http://127.0.0.1:1", "--output", "x.tar"],
+    { cwd },
+  );
+  expect(failed.status).toBe(1);
+  expect(readFileSync(join(cwd, "x.tar"), "utf8")).toBe("yesterday");
+  expect((await create(cwd, "--output", "x.tar")).status).toBe(0);
+  expect(statSync(join(cwd, "x.tar")).size).toBeGreaterThan(10_000);
+  expect(statSync(join(cwd, "x.tar")).mode & 0o777).toBe(0o600);
+  expect(readdirSync(cwd)).toEqual(["x.tar"]);
+});
+
+test("a target that is a symbolic link stays one", async () => {
+  const cwd = tempDir();
+  mkdirSync(join(cwd, "store"));
+  writeFileSync(join(cwd, "store", "real.tar"), "yesterday");
+  symlinkSync("store/real.tar", join(cwd, "latest.tar"));
+  expect((await create(cwd, "--output", "latest.tar")).status).toBe(0);
+  expect(statSync(join(cwd, "store", "real.tar")).size).toBeGreaterThan(10_000);
+  expect(readdirSync(join(cwd, "store"))).toEqual(["real.tar"]);
+});
+
+test("a device gets the bytes as they come", async () => {
+  const { status, stderr } = await create(tempDir(), "--output", "/dev/null");
+  expect([status, stderr]).toEqual([0, expect.stringContaining("wrote /dev/null")]);
+});
+
+test("without --output, an existing file of the server's name is not replaced", async () => {
+  const cwd = tempDir();
+  const { snapshot } = JSON.parse((await create(cwd, "--json")).stdout);
+  const name = `${snapshot}.tar`;
+  const fixed = tamper((response, url) =>
+    url.pathname === "/api/snapshot" ? Response.json({ name: snapshot }) : response,
+  );
+  const again = await run("prombackup", ["create", "--server", fixed], { cwd });
+  expect([again.status, again.stderr]).toEqual([
+    1,
+    expect.stringContaining(`${name} exists already`),
+  ]);
+  expect(readdirSync(cwd)).toEqual([name]);
+});
+
+const wrongTargets: [string, string, string][] = [
+  ["a directory", ".", "is a directory"],
+  ["a directory that isn't there", "nowhere/x.tar", "can't write"],
+];
+test.each(wrongTargets)(
+  "%s as the target fails before a snapshot is taken",
+  async (_, output, message) => {
+    const cwd = tempDir();
+    const before = readdirSync(prometheus.snapshotDir).length;
+    const { status, stderr } = await create(cwd, "--output", output);
+    expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+    expect(readdirSync(prometheus.snapshotDir).length).toBe(before);
+  },
+);
+
+const faults: [string, (response: Response, url: URL) => Response | Promise<Response>, string][] = [
+  [
+    "a body that ends early, cleanly",
+    async (response, url) => {
+      if (url.pathname !== "/api/download") return response;
+      const half = (await response.bytes()).subarray(0, 20_000);
+      return new Response(half, { headers: response.headers });
+    },
+    "damaged on the way",
+  ],
+  [
+    "a flipped bit",
+    async (response, url) => {
+      if (url.pathname !== "/api/download") return response;
+      const bytes = await response.bytes();
+      bytes[5000] = (bytes[5000] ?? 0) ^ 1;
+      return new Response(bytes, { headers: response.headers });
+    },
+    "damaged on the way",
+  ],
+  [
+    "a status that says failed",
+    (response, url) =>
+      url.pathname === "/api/download_status"
+        ? Response.json({
+            id: "x",
+            snapshot_name: "a-b",
+            finished: { success: false, error_text: "disk on fire", sha256_hex: "" },
+          })
+        : response,
+    "disk on fire",
+  ],
+  [
+    "a status that never comes",
+    (response, url) =>
+      url.pathname === "/api/download_status" ? new Response("no", { status: 502 }) : response,
+    "the server answered 502: no",
+  ],
+  [
+    "a status that says running",
+    (response, url) =>
+      url.pathname === "/api/download_status"
+        ? Response.json({ id: "x", snapshot_name: "a-b", finished: null })
+        : response,
+    "still sending",
+  ],
+  [
+    "no id",
+    (response, url) => (url.pathname === "/api/download" ? new Response("x") : response),
+    "X-Prombackup-Download-Id",
+  ],
+  [
+    "a hostile snapshot name",
+    (response, url) =>
+      url.pathname === "/api/snapshot" ? Response.json({ name: "../../etc/passwd" }) : response,
+    "doesn't tell the new snapshot's name",
+  ],
+  [
+    "a redirect",
+    (response, url) =>
+      url.pathname === "/api/snapshot"
+        ? new Response(null, { status: 302, headers: { Location: "http://elsewhere/" } })
+        : response,
+    "redirects to http://elsewhere/",
+  ],
+  [
+    "a page in place of an answer",
+    (response, url) =>
+      url.pathname === "/api/snapshot" ? new Response("<html>login</html>") : response,
+    "isn't JSON",
+  ],
+];
+test.each(faults)("%s: the target stays as it was", async (_, change, message) => {
+  const cwd = tempDir();
+  writeFileSync(join(cwd, "x.tar"), "yesterday");
+  const { status, stdout, stderr } = await run(
+    "prombackup",
+    ["create", "--server", tamper(change), "--output", "x.tar"],
+    { cwd },
+  );
+  expect([status, stdout, stderr]).toEqual([1, "", expect.stringContaining(message)]);
+  expect(readdirSync(cwd)).toEqual(["x.tar"]);
+  expect(readFileSync(join(cwd, "x.tar"), "utf8")).toBe("yesterday");
+});
+
+test("a file name from the server is a name, never a path", async () => {
+  const cwd = tempDir();
+  const hostile = tamper(async (response, url) => {
+    if (url.pathname !== "/api/download") return response;
+    const headers = new Headers(response.headers);
+    headers.set("Content-Disposition", 'attachment; filename="../../escaped.tar"');
+    return new Response(await response.bytes(), { headers });
+  });
+  const { status, stderr } = await run("prombackup", ["create", "--server", hostile], { cwd });
+  expect([status, stderr]).toEqual([0, expect.stringContaining("wrote")]);
+  expect(readdirSync(cwd)).toEqual([expect.stringMatching(/^\w+-\w+\.tar$/)]);
+});
+
+/** A server that stops in the middle of the archive, and never goes on. */
+function stalling(): { url: string; stalled: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const url = tamper((response, { pathname }) => {
+    if (pathname !== "/api/download") return response;
+    const body = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        controller.enqueue(new Uint8Array(70_000));
+        resolve();
+        await new Promise(() => {});
+      },
+    });
+    return new Response(body, { headers: { "X-Prombackup-Download-Id": "x" } });
+  });
+  return { url, stalled: promise };
+}
+
+async function untilPartial(cwd: string): Promise<void> {
+  while (!readdirSync(cwd).some((name) => name.endsWith(".prombackup-partial"))) await Bun.sleep(5);
+}
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "%s leaves the directory as it was, and the snapshot gone if asked",
+  async (signal, expected) => {
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "x.tar"), "yesterday");
+    const before = readdirSync(prometheus.snapshotDir).sort();
+    const { url, stalled } = stalling();
+    const args = ["create", "--server", url, "--output", "x.tar", "--remove-snapshot"];
+    const child = Bun.spawn(commandLine("prombackup", args), {
+      env: cleanEnvironment(),
+      cwd,
+      stderr: "pipe",
+    });
+    await stalled;
+    await untilPartial(cwd);
+    child.kill(signal);
+    expect([await child.exited, await child.stderr.text()]).toEqual([
+      expected,
+      `prombackup: interrupted by ${signal}\n`,
+    ]);
+    expect(readdirSync(cwd)).toEqual(["x.tar"]);
+    expect(readFileSync(join(cwd, "x.tar"), "utf8")).toBe("yesterday");
+    expect(readdirSync(prometheus.snapshotDir).sort()).toEqual(before);
+  },
+);
+
+test.each([["x.tar"], [undefined]])(
+  "after a kill -9 one named leftover stays, which the next run removes (output %p)",
+  async (output) => {
+    const cwd = tempDir();
+    const target = output === undefined ? [] : ["--output", output];
+    const { url, stalled } = stalling();
+    const child = Bun.spawn(commandLine("prombackup", ["create", "--server", url, ...target]), {
+      env: cleanEnvironment(),
+      cwd,
+    });
+    await stalled;
+    await untilPartial(cwd);
+    const second = output === undefined ? undefined : await create(cwd, ...target);
+    if (second)
+      expect([second.status, second.stderr]).toEqual([
+        1,
+        expect.stringContaining("another prombackup is writing x.tar"),
+      ]);
+    child.kill("SIGKILL");
+    await child.exited;
+    expect(readdirSync(cwd)).toEqual([expect.stringMatching(/\.prombackup-partial$/)]);
+    expect((await create(cwd, ...target)).status).toBe(0);
+    expect(readdirSync(cwd)).toEqual([expect.stringMatching(/\.tar$/)]);
+  },
+);
+
+test("--remove-snapshot removes it from the server after success", async () => {
+  const { stdout } = await create(
+    tempDir(),
+    "--remove-snapshot",
+    "--json",
+    "--output",
+    "/dev/null",
+  );
+  const { snapshot, snapshot_removed } = JSON.parse(stdout);
+  expect(snapshot_removed).toBeTrue();
+  expect(readdirSync(prometheus.snapshotDir)).not.toContain(snapshot);
+});
+
+test("without a server the same is done in-process, and the snapshot is gone afterwards", async () => {
+  const cwd = tempDir();
+  const local = ["--snapshot-dir", prometheus.snapshotDir, "--prometheus-endpoint", prometheus.url];
+  const before = readdirSync(prometheus.snapshotDir).sort();
+  for (const format of ["tar", "tgz", "tzst"]) {
+    const made = await run(
+      "prombackup",
+      ["create", ...local, "--format", format, "--output", format],
+      { cwd },
+    );
+    expect([made.status, made.stderr]).toEqual([0, expect.stringContaining("wrote")]);
+    expect((await run("prombackup", ["verify", format], { cwd })).status).toBe(0);
+  }
+  expect(readdirSync(prometheus.snapshotDir).sort()).toEqual(before);
+  const kept = await run(
+    "prombackup",
+    ["create", ...local, "--remove-snapshot=false", "--output", "/dev/null", "--json"],
+    { cwd },
+  );
+  const { snapshot } = JSON.parse(kept.stdout);
+  const listed = await run("prombackup", ["list", ...local, "--json"], { cwd });
+  expect(JSON.parse(listed.stdout).map((s: { name: string }) => s.name)).toContain(snapshot);
+  const pruned = await run("prombackup", ["prune", ...local, "--keep-within", "0", "--json"], {
+    cwd,
+  });
+  expect(JSON.parse(pruned.stdout).removed).toContain(snapshot);
+});
+
+test("prune by the command line respects a download that another process sends", async () => {
+  const response = await fetch(`${server.url}/api/snapshot`, {
+    method: "POST",
+    redirect: "manual",
+  });
+  const { name } = JSON.parse(await response.text());
+  const local = ["--snapshot-dir", prometheus.snapshotDir];
+  const pruned = await run("prombackup", ["prune", ...local, "--keep-within", "0", "--json"]);
+  expect(JSON.parse(pruned.stdout).kept).toContainEqual({
+    name,
+    reason: expect.stringContaining("in use"),
+  });
+  expect(readdirSync(prometheus.snapshotDir)).toContain(name);
+});
