@@ -24,6 +24,9 @@ export interface ServeSettings {
 /** Forms have some dozen bytes; nothing else is ever sent to us. */
 const MAX_BODY_BYTES = 64 * 1024;
 
+/** How long the last answers may take to leave. */
+const LAST_ANSWERS_MS = 1000;
+
 /** Reads `host:port`, `[::1]:port` or `:port`. */
 export function listenAddress(text: string): ListenAddress {
   const [, bracketed, plain = "", digits = ""] =
@@ -57,6 +60,8 @@ export async function serve(settings: ServeSettings): Promise<void> {
   log.info("stopping", { signal: await stopSignal, grace_seconds: settings.shutdownGrace / 1000 });
   pruner?.stop();
   await app.stop(settings.shutdownGrace);
+  // Answers that are on their way get out; a client that doesn't take them is not waited for.
+  await Promise.race([server.stop(), Bun.sleep(LAST_ANSWERS_MS)]);
   await server.stop(true);
   log.info("stopped");
 }
@@ -68,6 +73,8 @@ function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<u
       port,
       maxRequestBodySize: MAX_BODY_BYTES,
       development: false,
+      // Outside of development Bun would share the port with whoever listens there already.
+      reusePort: false,
       fetch: async (request, server) => {
         const peer = server.requestIP(request)?.address;
         const response = await app.fetch(request, {

@@ -23,7 +23,7 @@ interface Row {
 export class Downloads {
   private readonly rows = new Map<string, Row>();
   private counter = 0;
-  /** Downloads that ended and whose end nobody has asked for yet. */
+  /** downloads that ended well and whose end nobody has asked for yet. */
   private readonly untold = new Set<string>();
   private wakeWhenAllTold: (() => void) | undefined;
 
@@ -49,7 +49,8 @@ export class Downloads {
         if (row.finishedAt !== undefined) return;
         row.finishedAt = this.now();
         row.status = { ...row.status, finished: result };
-        this.untold.add(id);
+        // Who was cut off knows it already, and does not ask.
+        if (result.success) this.untold.add(id);
       },
     };
   }

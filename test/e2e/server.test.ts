@@ -1,0 +1,412 @@
+import { describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { atEnd } from "../support/at-end.ts";
+import {
+  cleanEnvironment,
+  commandLine,
+  type RunningServer,
+  run,
+  startServer,
+} from "../support/programs.ts";
+import { startPrometheus } from "../support/prometheus.ts";
+import { tempDir } from "../support/temp.ts";
+
+const NAME = "20260101T000000Z-0123456789abcdef";
+
+/** A snapshot directory with one snapshot of a file of so many bytes. */
+function snapshotDir(bytes = 1000): string {
+  const dir = join(tempDir(), "snapshots");
+  mkdirSync(join(dir, NAME), { recursive: true });
+  writeFileSync(join(dir, NAME, "data"), new Uint8Array(bytes).fill(7));
+  return dir;
+}
+
+function start(dir: string, ...args: string[]): Promise<RunningServer> {
+  return startServer([
+    "--prometheus-endpoint",
+    "http://127.0.0.1:1",
+    "--snapshot-dir",
+    dir,
+    ...args,
+  ]);
+}
+
+describe("start", () => {
+  const refusals: [string, (dir: string) => string[], string][] = [
+    [
+      "a file as the snapshot directory",
+      (dir) => {
+        writeFileSync(join(dir, "f"), "");
+        return ["--snapshot-dir", join(dir, "f")];
+      },
+      "is not a directory",
+    ],
+    [
+      "a snapshot directory whose parent isn't there",
+      (dir) => ["--snapshot-dir", join(dir, "no", "snapshots")],
+      "nor its parent can be found",
+    ],
+    [
+      "an address that is no address of this machine",
+      (dir) => ["--snapshot-dir", dir, "--listen-address", "192.0.2.1:1234"],
+      "can't listen on 192.0.2.1:1234",
+    ],
+  ];
+  test.each(refusals)("%s is told, with status 1", async (_, args, message) => {
+    const { status, stdout, stderr } = await run("prombackup-server", args(tempDir()));
+    expect([status, stdout, stderr]).toEqual([1, "", expect.stringContaining(message)]);
+  });
+
+  test("an address in use is told", async () => {
+    const dir = tempDir();
+    const { url } = await start(dir);
+    const address = new URL(url).host;
+    const { status, stderr } = await run("prombackup-server", [
+      "--snapshot-dir",
+      dir,
+      "--listen-address",
+      address,
+    ]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining(`${address} is in use by another program`),
+    ]);
+  });
+
+  test("a missing snapshot directory is a notice, and counts as empty", async () => {
+    const dir = join(tempDir(), "snapshots");
+    const server = await start(dir);
+    expect(server.log()).toContain("Prometheus makes it with its first snapshot");
+    expect(await (await fetch(`${server.url}/api/snapshots`)).json()).toEqual({ snapshots: [] });
+    const pruned = await fetch(`${server.url}/api/prune`, { method: "POST" });
+    expect([pruned.status, await pruned.json()]).toEqual([200, { removed: [], kept: [] }]);
+  });
+
+  test("the snapshot directory may be a symbolic link; nothing below it is followed", async () => {
+    const dir = snapshotDir();
+    const link = join(tempDir(), "link");
+    symlinkSync(dir, link);
+    symlinkSync(NAME, join(dir, "linked-snapshot"));
+    const { url } = await start(link);
+    expect((await fetch(`${url}/api/download?name=${NAME}`)).status).toBe(200);
+    const linked = await fetch(`${url}/api/download?name=linked-snapshot`);
+    expect([linked.status, await linked.text()]).toEqual([
+      404,
+      "snapshot invalid: linked-snapshot\n",
+    ]);
+    const removed = await fetch(`${url}/api/snapshots/linked-snapshot`, { method: "DELETE" });
+    expect(removed.status).toBe(404);
+    expect(readdirSync(dir)).toContain("linked-snapshot");
+  });
+});
+
+/** Asks for a download over a bare connection and reads a little of it; `rest` ends with how it ended. */
+function download(
+  url: string,
+  version: string,
+): Promise<{ started: string; rest: Promise<"end" | "reset">; resume(): void }> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  atEnd(() => void socket.destroy());
+  const rest = Promise.withResolvers<"end" | "reset">();
+  socket.on("end", () => rest.resolve("end"));
+  socket.on("error", () => rest.resolve("reset"));
+  socket.write(`GET /api/download?name=${NAME} HTTP/${version}\r\nHost: x\r\n\r\n`);
+  return new Promise((resolve) => {
+    socket.once("data", (data) => {
+      socket.pause();
+      resolve({
+        started: data.toString("latin1"),
+        rest: rest.promise,
+        resume: () => void socket.resume(),
+      });
+    });
+  });
+}
+
+function idOf(head: string): string {
+  return /X-Prombackup-Download-Id: (\S+)/i.exec(head)?.[1] ?? "";
+}
+
+async function untilLogged(server: RunningServer, text: string): Promise<void> {
+  while (!server.log().includes(text)) await Bun.sleep(5);
+}
+
+describe("a download", () => {
+  test.each(["1.0", "1.1"])(
+    "with a link in the snapshot is sent, then cut, and the status names it (HTTP/%s)",
+    async (version) => {
+      const dir = snapshotDir(300_000);
+      symlinkSync("/etc/passwd", join(dir, NAME, "evil"));
+      const server = await start(dir);
+      const running = await download(server.url, version);
+      running.resume();
+      expect(await running.rest).toBe("reset");
+      const status = await fetch(`${server.url}/api/download_status?id=${idOf(running.started)}`);
+      expect(await status.json()).toMatchObject({
+        finished: {
+          success: false,
+          error_text: expect.stringContaining(`${NAME}/evil`),
+          sha256_hex: "",
+        },
+      });
+      expect(server.log()).toMatch(/level=ERROR msg="download failed" id=\S+ .*evil/);
+    },
+  );
+
+  test("whose client leaves is over, and on record as failed", async () => {
+    const server = await start(snapshotDir(50_000_000));
+    const aborter = new AbortController();
+    const response = await fetch(`${server.url}/api/download?name=${NAME}`, {
+      signal: aborter.signal,
+    });
+    const id = response.headers.get("X-Prombackup-Download-Id");
+    aborter.abort();
+    await untilLogged(server, "download failed");
+    const status = await fetch(`${server.url}/api/download_status?id=${id}`);
+    expect(await status.json()).toMatchObject({
+      finished: { success: false, error_text: "the client closed the connection" },
+    });
+  });
+
+  test("keeps its snapshot from prune and from DELETE while it runs", async () => {
+    const dir = snapshotDir(50_000_000);
+    const server = await start(dir);
+    const running = await download(server.url, "1.1");
+    const pruned = await fetch(`${server.url}/api/prune`, { method: "POST" });
+    expect(await pruned.json()).toMatchObject({ removed: [], kept: [{ name: NAME }] });
+    const removed = await fetch(`${server.url}/api/snapshots/${NAME}`, { method: "DELETE" });
+    expect([removed.status, await removed.text()]).toEqual([
+      409,
+      expect.stringContaining("in use"),
+    ]);
+    running.resume();
+    await untilLogged(server, "download finished");
+    const after = await fetch(`${server.url}/api/prune`, { method: "POST" });
+    expect(await after.json()).toMatchObject({ removed: [NAME] });
+    expect(readdirSync(dir)).toEqual([]);
+  });
+});
+
+describe("stop", () => {
+  test.each(["SIGTERM", "SIGINT"] as const)("%s without downloads: status 0", async (signal) => {
+    const server = await start(snapshotDir());
+    expect(await server.stop(signal)).toBe(0);
+    expect(server.log()).toContain("msg=stopped");
+  });
+
+  test.each(["1.0", "1.1"])(
+    "cuts a download after the grace time, by a reset (HTTP/%s)",
+    async (version) => {
+      const server = await start(snapshotDir(100_000_000), "--shutdown-grace", "200ms");
+      const running = await download(server.url, version);
+      const stopped = server.stop();
+      await untilLogged(server, "download failed");
+      running.resume();
+      expect(await running.rest).toBe("reset");
+      expect(await stopped).toBe(0);
+      expect(server.log()).toContain('error="the server was stopped"');
+    },
+  );
+
+  test("lets a download end within the grace time, and tells its status", async () => {
+    const server = await start(snapshotDir(50_000_000));
+    const running = await download(server.url, "1.1");
+    const stopped = server.stop();
+    await untilLogged(server, "msg=stopping");
+    const refused = await fetch(`${server.url}/api/snapshots`);
+    expect([refused.status, await refused.text()]).toEqual([
+      503,
+      "prombackup-server is shutting down\n",
+    ]);
+    running.resume();
+    await untilLogged(server, "download finished");
+    const status = await fetch(`${server.url}/api/download_status?id=${idOf(running.started)}`);
+    expect(await status.json()).toMatchObject({ finished: { success: true } });
+    expect(await stopped).toBe(0);
+  });
+});
+
+describe("snapshots are asked for", () => {
+  test("one at a time, and beyond the queue answered 503", async () => {
+    let atOnce = 0;
+    let most = 0;
+    const go = Promise.withResolvers<void>();
+    const slow = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: async () => {
+        most = Math.max(most, ++atOnce);
+        await go.promise;
+        atOnce--;
+        return Response.json({ status: "error", error: "tried enough" }, { status: 500 });
+      },
+    });
+    atEnd(() => slow.stop(true));
+    const server = await startServer([
+      "--prometheus-endpoint",
+      String(slow.url),
+      "--snapshot-dir",
+      tempDir(),
+    ]);
+    const requests = Array.from({ length: 12 }, () =>
+      fetch(`${server.url}/api/snapshot`, { method: "POST" }).then((r) => r.status),
+    );
+    while (!server.log().includes("status=503")) await Bun.sleep(5);
+    go.resolve();
+    const statuses = await Promise.all(requests);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(3);
+    expect(statuses.filter((status) => status === 500)).toHaveLength(9);
+    expect(most).toBe(1);
+  });
+
+  test("within a time limit", async () => {
+    const silent = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: () => new Promise<Response>(() => {}),
+    });
+    atEnd(() => silent.stop(true));
+    const server = await startServer([
+      "--prometheus-endpoint",
+      String(silent.url),
+      "--snapshot-dir",
+      tempDir(),
+      "--snapshot-timeout",
+      "100ms",
+    ]);
+    const response = await fetch(`${server.url}/api/snapshot`, { method: "POST" });
+    expect([response.status, await response.text()]).toEqual([
+      500,
+      expect.stringContaining("did not finish the snapshot within 100ms"),
+    ]);
+  });
+
+  const answers: [string, () => Response, string][] = [
+    [
+      "a page",
+      () => new Response("<html>", { headers: { "Content-Type": "text/html" } }),
+      "not in Prometheus's form",
+    ],
+    [
+      "a redirect",
+      () => new Response(null, { status: 302, headers: { Location: "/prom/" } }),
+      "redirects to /prom/",
+    ],
+    [
+      "agent mode",
+      () =>
+        Response.json(
+          { status: "error", errorType: "execution", error: "unavailable with Prometheus Agent" },
+          { status: 422 },
+        ),
+      "agent mode",
+    ],
+    [
+      "an endless answer",
+      () => new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(65536)) })),
+      "not in Prometheus's form",
+    ],
+  ];
+  test.each(answers)("%s in answer is told in the operator's terms", async (_, answer, message) => {
+    const fake = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answer });
+    atEnd(() => fake.stop(true));
+    const server = await startServer([
+      "--prometheus-endpoint",
+      String(fake.url),
+      "--snapshot-dir",
+      tempDir(),
+    ]);
+    const response = await fetch(`${server.url}/api/snapshot`, { method: "POST" });
+    expect([response.status, await response.text()]).toEqual([
+      500,
+      expect.stringContaining(message),
+    ]);
+  });
+});
+
+test("autoprune removes old snapshots by itself", async () => {
+  const dir = snapshotDir();
+  const server = await start(
+    dir,
+    "--autoprune",
+    "--autoprune-interval",
+    "1s",
+    "--autoprune-keep-within",
+    "1h",
+  );
+  await untilLogged(server, "snapshot pruned");
+  expect(readdirSync(dir)).toEqual([]);
+});
+
+test("a snapshot directory that can't be written to is a warning", async () => {
+  if (process.getuid?.() !== 0) {
+    const dir = snapshotDir();
+    chmodSync(dir, 0o500);
+    expect((await start(dir)).log()).toContain("not writable");
+    chmodSync(dir, 0o700);
+    return;
+  }
+  // Root may write anywhere, so the server runs as nobody, who can't read a temporary directory of root's.
+  const dir = mkdtempSync("/var/tmp/prombackup-test-");
+  atEnd(() => rmSync(dir, { recursive: true }));
+  chmodSync(dir, 0o755);
+  const bun = join(dir, "bun");
+  await Bun.write(bun, Bun.file(process.execPath));
+  chmodSync(bun, 0o755);
+  const bundle = await Bun.build({
+    entrypoints: [commandLine("prombackup-server", [])[1] ?? ""],
+    target: "bun",
+    outdir: dir,
+  });
+  expect(bundle.success).toBeTrue();
+  const child = Bun.spawn(
+    [
+      "setpriv",
+      "--reuid=65534",
+      "--clear-groups",
+      "--regid=65534",
+      bun,
+      join(dir, "server.js"),
+      "--snapshot-dir",
+      dir,
+      "--listen-address",
+      "127.0.0.1:0",
+    ],
+    { env: cleanEnvironment(), stderr: "pipe" },
+  );
+  atEnd(() => child.kill("SIGKILL"));
+  let log = "";
+  for await (const chunk of child.stderr) {
+    log += new TextDecoder().decode(chunk);
+    if (log.includes("listening")) break;
+  }
+  expect(log).toContain("not writable, so pruning won't work");
+});
+
+test("a real Prometheus's snapshot is leased until it was downloaded", async () => {
+  const prometheus = await startPrometheus();
+  const server = await startServer([
+    "--prometheus-endpoint",
+    prometheus.url,
+    "--snapshot-dir",
+    prometheus.snapshotDir,
+  ]);
+  const created = await fetch(`${server.url}/api/snapshot`, { method: "POST", redirect: "manual" });
+  const { name } = JSON.parse(await created.text());
+  const early = await fetch(`${server.url}/api/prune`, { method: "POST" });
+  expect(await early.json()).toMatchObject({ removed: [] });
+  await (await fetch(`${server.url}/api/download?name=${name}`)).bytes();
+  const late = await fetch(`${server.url}/api/prune`, { method: "POST" });
+  expect(await late.json()).toMatchObject({ removed: [name] });
+});
