@@ -2,7 +2,9 @@ import { Client, networkTransport } from "../api/client.ts";
 import { App } from "../http/app.ts";
 import { UsageError } from "../lib/errors.ts";
 import { httpUrl, optional, text } from "../lib/flags.ts";
+import { interruptible } from "../lib/interrupt.ts";
 import type { Log } from "../lib/log.ts";
+import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 
 /** How long Prometheus may take for a snapshot when no server is in between: ten minutes. */
 const SNAPSHOT_TIMEOUT_MS = 10 * 60 * 1000;
@@ -37,29 +39,28 @@ export interface CommandContext {
   readonly workerUrl: URL;
 }
 
+/** What a command does its work with. */
 export interface Connection {
   readonly client: Client;
   /** The work is done in this process, without a server. */
   readonly local: boolean;
-  close(): void;
+  /** Fires when the user interrupts the command. */
+  readonly signal: AbortSignal;
 }
 
-/** Connects to a server, or starts a server's app in this process: the same code does the work. */
-export function connect(options: ConnectionOptions, context: CommandContext): Connection {
+/**
+ * Runs work with a client of a server; or of a server's app in this process, so that the same code
+ * does it.
+ */
+export function withConnection<T>(
+  options: ConnectionOptions,
+  context: CommandContext,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
   const { server, "snapshot-dir": snapshotDir, "prometheus-endpoint": prometheus } = options;
   if (snapshotDir !== undefined) {
-    const prometheusEndpoint = prometheus ?? new URL("http://localhost:9090/");
-    const settings = {
-      snapshotDir,
-      prometheusEndpoint,
-      snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
-      workerUrl: context.workerUrl,
-    };
-    const app = new App(settings, warningsOnly(context.log));
-    const inProcess = new URL("http://localhost/");
-    const transport = (request: Request) =>
-      app.fetch(request, { peer: undefined, holdOpen: () => {} });
-    return { client: new Client(inProcess, transport), local: true, close: () => app.close() };
+    const endpoint = prometheus ?? new URL("http://localhost:9090/");
+    return withLocalApp(snapshotDir, endpoint, context, work);
   }
   if (prometheus !== undefined) throw new UsageError("--prometheus-endpoint needs --snapshot-dir");
   if (server === undefined) {
@@ -67,7 +68,33 @@ export function connect(options: ConnectionOptions, context: CommandContext): Co
       "--server (or PROMBACKUP_ENDPOINT) is required; without a server, --snapshot-dir",
     );
   }
-  return { client: new Client(server, networkTransport), local: false, close: () => {} };
+  const client = new Client(server, networkTransport);
+  return interruptible((signal) => work({ client, local: false, signal }));
+}
+
+async function withLocalApp<T>(
+  snapshotDir: string,
+  prometheusEndpoint: URL,
+  context: CommandContext,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const { workerUrl, log } = context;
+  await checkSnapshotDir(snapshotDir, warningsOnly(log));
+  const settings = {
+    snapshotDir,
+    prometheusEndpoint,
+    snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
+    workerUrl,
+  };
+  const app = new App(settings, warningsOnly(log));
+  const client = new Client(new URL("http://localhost/"), (request) =>
+    app.fetch(request, { peer: undefined, holdOpen: () => {} }),
+  );
+  try {
+    return await interruptible((signal) => work({ client, local: true, signal }));
+  } finally {
+    app.close();
+  }
 }
 
 /** What fails is told by the command itself, and what succeeds needs no line of the app's. */

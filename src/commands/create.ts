@@ -1,12 +1,11 @@
 import { stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import type { Client, IncomingDownload } from "../api/client.ts";
 import { requireProven } from "../api/contract.ts";
 import { ARCHIVE_FORMATS, type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
 import { type Command, command } from "../lib/command.ts";
 import { errorCode, errorText, Failure, UsageError } from "../lib/errors.ts";
 import { choiceOfBoolean, defaulted, oneOf, optional, text, toggle } from "../lib/flags.ts";
-import { interruptible } from "../lib/interrupt.ts";
 import type { Log } from "../lib/log.ts";
 import { startProgress } from "../lib/progress.ts";
 import {
@@ -17,7 +16,7 @@ import {
   writeFileAtomically,
 } from "../lib/sink.ts";
 import { formatBytes } from "../lib/units.ts";
-import { type CommandContext, connect, connectionFlags } from "./connection.ts";
+import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 
 /** How long the removal of a snapshot may take when the command is being interrupted. */
 const CLEANUP_TIMEOUT_MS = 10_000;
@@ -53,33 +52,30 @@ export function createCommand(context: CommandContext): Command {
       json: toggle({ description: "Tell the result as JSON on standard output." }),
     },
     run: (options, _operand, io) => {
-      const toStdout = options.output === "-";
-      if (toStdout && options.json)
+      const { output, json } = options;
+      if (output === "-" && json)
         throw new UsageError("--json and --output - both want standard output");
-      if (toStdout && options["checksum-file"])
-        throw new UsageError("--checksum-file needs a file: --output is standard output");
-      const connection = connect(options, context);
-      const request = {
-        format: options.format,
-        output: options.output,
-        skipHead: options["skip-head"],
-        checksumFile: options["checksum-file"],
-        removeSnapshot: options["remove-snapshot"] ?? connection.local,
-      };
-      return interruptible(async (signal) => {
-        try {
-          const result = await create(connection.client, request, context.log, signal);
-          if (options.json) io.out(`${JSON.stringify(result, null, 2)}\n`);
-          else
-            context.log.info(
-              `wrote ${result.file ?? "standard output"} (${formatBytes(result.bytes)}), snapshot ${result.snapshot}, SHA-256 ${result.sha256}`,
-            );
-        } finally {
-          connection.close();
-        }
+      if (output === "-" && options["checksum-file"]) {
+        throw new UsageError("--checksum-file needs a file, and --output is standard output");
+      }
+      return withConnection(options, context, async ({ client, local, signal }) => {
+        const request = {
+          output,
+          format: options.format,
+          skipHead: options["skip-head"],
+          checksumFile: options["checksum-file"],
+          removeSnapshot: options["remove-snapshot"] ?? local,
+        };
+        const result = await create(client, request, context.log, signal);
+        if (json) io.out(`${JSON.stringify(result, null, 2)}\n`);
+        else context.log.info(resultText(result));
       });
     },
   });
+}
+
+function resultText({ file, bytes, snapshot, sha256 }: CreateResult): string {
+  return `wrote ${file ?? "standard output"} (${formatBytes(bytes)}), snapshot ${snapshot}, SHA-256 ${sha256}`;
 }
 
 interface CreateRequest {
@@ -247,9 +243,8 @@ async function removeAfterSuccess(
   try {
     await client.removeSnapshot(snapshot, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
   } catch (cause) {
-    const where = file === null ? "the archive" : join(dirname(file), basename(file));
     throw new Failure(
-      `${where} is complete and proven, but snapshot ${snapshot} could not be removed from the server: ${errorText(cause)}`,
+      `${file ?? "the archive"} is complete and proven, but snapshot ${snapshot} could not be removed from the server: ${errorText(cause)}`,
       { cause },
     );
   }

@@ -1,9 +1,8 @@
 import type { SnapshotAnswer } from "../api/contract.ts";
 import { type Command, command } from "../lib/command.ts";
 import { toggle } from "../lib/flags.ts";
-import { interruptible } from "../lib/interrupt.ts";
 import { formatBytes, formatTime, table } from "../lib/units.ts";
-import { type CommandContext, connect, connectionFlags } from "./connection.ts";
+import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 
 /** `list`: the snapshots that there are. */
 export function listCommand(context: CommandContext): Command {
@@ -11,19 +10,13 @@ export function listCommand(context: CommandContext): Command {
     name: "list",
     description: "Lists the snapshots in Prometheus's snapshot directory, newest first.",
     flags: { ...connectionFlags, json: toggle({ description: "As JSON." }) },
-    run: (options, _operand, io) => {
-      const connection = connect(options, context);
-      return interruptible(async (signal) => {
-        try {
-          const snapshots = await connection.client.listSnapshots(signal);
-          if (options.json) io.out(`${JSON.stringify(snapshots, null, 2)}\n`);
-          else if (snapshots.length === 0) context.log.info("there are no snapshots");
-          else io.out(snapshotTable(snapshots));
-        } finally {
-          connection.close();
-        }
-      });
-    },
+    run: (options, _operand, io) =>
+      withConnection(options, context, async ({ client, signal }) => {
+        const snapshots = await client.listSnapshots(signal);
+        if (options.json) io.out(`${JSON.stringify(snapshots, null, 2)}\n`);
+        else if (snapshots.length === 0) context.log.info("there are no snapshots");
+        else io.out(snapshotTable(snapshots));
+      }),
   });
 }
 

@@ -1,7 +1,8 @@
+import type { PruneAnswer } from "../api/contract.ts";
 import { type Command, command } from "../lib/command.ts";
 import { defaulted, durationFrom, toggle } from "../lib/flags.ts";
-import { interruptible } from "../lib/interrupt.ts";
-import { type CommandContext, connect, connectionFlags } from "./connection.ts";
+import type { Log } from "../lib/log.ts";
+import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 
 /** `prune`: removes old snapshots. */
 export function pruneCommand(context: CommandContext): Command {
@@ -18,22 +19,18 @@ export function pruneCommand(context: CommandContext): Command {
       }),
       json: toggle({ description: "Tell what was removed and kept as JSON on standard output." }),
     },
-    run: (options, _operand, io) => {
-      const connection = connect(options, context);
-      return interruptible(async (signal) => {
-        try {
-          const answer = await connection.client.prune(options["keep-within"], signal);
-          if (options.json) io.out(`${JSON.stringify(answer ?? {}, null, 2)}\n`);
-          else if (answer === undefined) context.log.info("pruned; the server doesn't tell what");
-          else {
-            for (const name of answer.removed) context.log.info(`removed ${name}`);
-            for (const { name, reason } of answer.kept) context.log.info(`kept ${name}: ${reason}`);
-            if (answer.removed.length === 0) context.log.info("nothing to remove");
-          }
-        } finally {
-          connection.close();
-        }
-      });
-    },
+    run: (options, _operand, io) =>
+      withConnection(options, context, async ({ client, signal }) => {
+        const answer = await client.prune(options["keep-within"], signal);
+        if (options.json) io.out(`${JSON.stringify(answer ?? {}, null, 2)}\n`);
+        else tell(answer, context.log);
+      }),
   });
+}
+
+function tell(answer: PruneAnswer | undefined, log: Log): void {
+  if (answer === undefined) return log.info("pruned; the server doesn't tell what");
+  for (const name of answer.removed) log.info(`removed ${name}`);
+  for (const { name, reason } of answer.kept) log.info(`kept ${name}: ${reason}`);
+  if (answer.removed.length === 0) log.info("nothing to remove");
 }

@@ -9,7 +9,7 @@ import { DamagedError, errorCode, errorText, Failure, UsageError } from "../lib/
 import { httpUrl, optional, text, toggle } from "../lib/flags.ts";
 import { interruptible } from "../lib/interrupt.ts";
 import { startProgress } from "../lib/progress.ts";
-import { formatBytes, formatTime, table } from "../lib/units.ts";
+import { counted, formatBytes, formatTime, table } from "../lib/units.ts";
 import type { CommandContext } from "./connection.ts";
 
 /** `verify`: reads an archive to its end and tells whether it is whole, and the one it should be. */
@@ -92,7 +92,7 @@ async function readArchive(file: string, signal: AbortSignal): Promise<ReadArchi
   const progress = startProgress(file === "-" ? undefined : source.size);
   const hasher = new Bun.CryptoHasher("sha256");
   let bytes = 0;
-  async function* counted(): AsyncGenerator<Uint8Array> {
+  async function* measured(): AsyncGenerator<Uint8Array> {
     for await (const chunk of opened(file, source)) {
       signal.throwIfAborted();
       hasher.update(chunk);
@@ -102,7 +102,7 @@ async function readArchive(file: string, signal: AbortSignal): Promise<ReadArchi
     }
   }
   try {
-    const { format, bytes: tar } = await decompress(counted());
+    const { format, bytes: tar } = await decompress(measured());
     const report = await inspectArchive(readTar(tar));
     return { format, bytes, sha256: hasher.digest("hex"), report };
   } catch (error) {
@@ -223,7 +223,7 @@ function textResult(result: VerifyResult): string {
     (c) => `compared with ${c.with}: ${c.equal ? "equal" : `DIFFERENT, ${c.sha256}`}\n`,
   );
   return (
-    `${blocks}snapshot ${report.name ?? "-"}: ${report.blocks.length} blocks, ${formatBytes(result.bytes)} as ${result.format}\n` +
+    `${blocks}snapshot ${report.name ?? "-"}: ${counted(report.blocks.length, "block")}, ${formatBytes(result.bytes)} as ${result.format}\n` +
     `SHA-256 ${result.sha256}\n` +
     (compared.length > 0
       ? compared.join("")

@@ -100,16 +100,6 @@ export function durationFrom(minimum: number): (value: string) => number {
   };
 }
 
-/** A whole number from `minimum` on. */
-export function countFrom(minimum: number): (value: string) => number {
-  return (value) => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (!(number >= minimum))
-      throw new Error(`${JSON.stringify(value)} is not a whole number from ${minimum} on`);
-    return number;
-  };
-}
-
 /**
  * The base URL of an HTTP server. An empty host (`http://:9090`) is this machine, as in Go. A path
  * is kept, and always ends in a slash, so that relative addresses resolve below it.

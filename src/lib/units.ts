@@ -11,6 +11,11 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** `1 block`, `2 blocks`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** A time for people, in UTC: `2026-11-22 15:58:36Z`. */
 export function formatTime(time: Date | undefined): string {
   if (time === undefined || Number.isNaN(time.getTime())) return "-";
