@@ -72,13 +72,13 @@ function size(value: Uint8Array): number {
   return Number(text);
 }
 
+/** Rounded down. As text, since a float rounds nanoseconds up to the next second. */
 function seconds(value: Uint8Array): number {
-  const text = latin1(value);
-  const whole = Math.floor(Number(text));
-  if (!/^-?\d+(\.\d*)?$/.test(text) || !Number.isSafeInteger(whole)) {
+  const [, whole = "", fraction = ""] = /^(-?\d+)(?:\.(\d*))?$/.exec(latin1(value)) ?? [];
+  if (whole === "" || !Number.isSafeInteger(Number(whole))) {
     throw new DamagedError("its pax mtime is not a time that fits");
   }
-  return whole;
+  return Number(whole) - (whole.startsWith("-") && /[1-9]/.test(fraction) ? 1 : 0);
 }
 
 /** Keys and numbers are ASCII; a record's other bytes only need to be told apart. */

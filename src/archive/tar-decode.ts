@@ -2,8 +2,8 @@ import { DamagedError } from "../lib/errors.ts";
 
 /**
  * Pure functions that read a tar header block: POSIX ustar (IEEE Std 1003.1, `pax`, "ustar
- * Interchange Format"), GNU's variant of it, and the header of the seventh edition, which ends
- * after the link's name. All of them throw a DamagedError without a position, which the reader adds.
+ * Interchange Format"), GNU's variant of it, and the header of the seventh edition, which has no
+ * magic and nothing that matters after the link's name. All of them throw a DamagedError without a position, which the reader adds.
  */
 
 /** Tar works in blocks of this many bytes: headers are one, bodies are padded to a multiple. */
@@ -35,7 +35,6 @@ const FIELDS = {
 } as const;
 
 const TYPEFLAG_AT = 156;
-const V7_END = 257;
 const SLASH = 0x2f;
 const SPACE = 0x20;
 const ZERO = 0x30;
@@ -105,7 +104,7 @@ function headerKind(block: Uint8Array): "ustar" | "gnu" | "v7" {
   const magic = String.fromCharCode(...field(block, "magic"));
   if (magic === "ustar\x0000") return "ustar";
   if (magic === "ustar  \0") return "gnu";
-  if (isZeros(block.subarray(V7_END))) return "v7";
+  if (isZeros(field(block, "magic"))) return "v7";
   throw new DamagedError("its magic is none that a tar writes");
 }
 

@@ -147,7 +147,9 @@ function toMember(header: TarHeader, records: Records, global: PaxRecords): Memb
   // The seventh edition had no type for directories: their names end in a slash.
   const type = kind === "file" && name.endsWith("/") ? "directory" : typeOf(kind);
   if (size > 0 && /[1-6]/.test(typeflag + (type === "directory" ? "5" : ""))) {
-    throw new DamagedError(`its size is ${size}, but a ${kind} has no content`);
+    throw new DamagedError(
+      `its size is ${size}, but a ${type === "other" ? kind : type} has no content`,
+    );
   }
   const path = type === "directory" && name.length > 1 ? name.replace(/\/$/, "") : name;
   return {

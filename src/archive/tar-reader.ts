@@ -119,8 +119,10 @@ async function readEnd(source: ByteSource): Promise<void> {
     const at = source.offset;
     const piece = await source.take(Number.MAX_SAFE_INTEGER);
     if (piece === undefined) break;
-    const bad = piece.findIndex((byte) => byte !== 0);
-    if (bad >= 0) throw new DamagedError(`tar: data after the archive's end, at byte ${at + bad}`);
+    if (!isZeros(piece)) {
+      const bad = at + piece.findIndex((byte) => byte !== 0);
+      throw new DamagedError(`tar: data after the archive's end, at byte ${bad}`);
+    }
   }
   if (source.offset % BLOCK_SIZE !== 0) {
     throw new DamagedError(`tar: truncated: it ends at byte ${source.offset}, within a block`);
