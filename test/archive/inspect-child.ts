@@ -11,6 +11,7 @@ const result = await (async () => {
     return { error: String(error) };
   }
 })();
-// Kilobytes, as getrusage(2) has it on Linux.
-const megabytes = Math.round(process.resourceUsage().maxRSS / 1024);
+// Not getrusage(2): its maximum is that of the parent if that had more when it started this.
+const status = await Bun.file("/proc/self/status").text();
+const megabytes = Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024);
 await Bun.write(Bun.stdout, JSON.stringify({ ...result, megabytes }));
