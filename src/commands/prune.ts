@@ -29,7 +29,10 @@ export function pruneCommand(context: CommandContext): Command {
 }
 
 function tell(answer: PruneAnswer | undefined, log: Log): void {
-  if (answer === undefined) return log.info("pruned; the server doesn't tell what");
+  if (answer === undefined) {
+    log.info("pruned; the server doesn't tell what");
+    return;
+  }
   for (const name of answer.removed) log.info(`removed ${name}`);
   for (const { name, reason } of answer.kept) log.info(`kept ${name}: ${reason}`);
   if (answer.removed.length === 0) log.info("nothing to remove");

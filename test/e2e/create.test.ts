@@ -379,3 +379,58 @@ test("prune by the command line respects a download that another process sends",
   });
   expect(readdirSync(prometheus.snapshotDir)).toContain(name);
 });
+
+test("list shows the snapshots as a table, newest first", async () => {
+  const { snapshot } = JSON.parse(
+    (await create(tempDir(), "--json", "--output", "/dev/null")).stdout,
+  );
+  const { status, stdout, stderr } = await run("prombackup", ["list"], { env });
+  expect([status, stderr]).toEqual([0, ""]);
+  const [head = "", ...rows] = stdout.trimEnd().split("\n");
+  expect(head).toMatch(/^SNAPSHOT +BLOCKS +SIZE +FROM +TO +IN USE$/);
+  const times = rows.map((row) => row.slice(0, 16));
+  expect(times).toEqual(times.toSorted().reverse());
+  expect(rows.some((row) => row.startsWith(`${snapshot}  `))).toBeTrue();
+});
+
+test("on a terminal a progress line is drawn and taken away, elsewhere there is none", async () => {
+  const body = new Uint8Array(400_000).fill(1);
+  const slow = tamper((response, { pathname }) => {
+    if (pathname === "/api/download_status") {
+      const finished = {
+        success: true,
+        error_text: null,
+        sha256_hex: Bun.SHA256.hash(body, "hex"),
+      };
+      return Response.json({ id: "x", snapshot_name: "a-b", finished });
+    }
+    if (pathname !== "/api/download") return response;
+    let sent = 0;
+    const stream = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        await Bun.sleep(20);
+        if (sent === body.length) return controller.close();
+        controller.enqueue(body.slice(sent, sent + 10_000));
+        sent += 10_000;
+      },
+    });
+    return new Response(stream, {
+      headers: {
+        "X-Prombackup-Download-Id": "x",
+        "X-Prombackup-Archive-Size": String(body.length),
+      },
+    });
+  });
+  const args = ["create", "--server", slow, "--output", "/dev/null"];
+  const command = commandLine("prombackup", args).join(" ");
+  const terminal = Bun.spawn(["script", "-qec", command, "/dev/null"], {
+    env: cleanEnvironment({ TERM: "xterm" }),
+    stdin: null,
+    stdout: "pipe",
+  });
+  const drawn = (await terminal.stdout.text()).replaceAll("\u001b", "ESC");
+  expect(drawn).toMatch(/\rESC\[K[\d.]+ KiB {2}[\d.]+ KiB\/s {2}\d+% {2}\d+s left/);
+  expect(drawn).toMatch(/\rESC\[Kprombackup: wrote \/dev\/null/);
+  const piped = await run("prombackup", args);
+  expect(piped.stderr).toMatch(/^prombackup: wrote [^\n]+\n$/);
+});
