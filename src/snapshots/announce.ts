@@ -12,8 +12,10 @@ import { repeat, type SnapshotLock, tryLockDirectory } from "./lock.ts";
  */
 
 const FOLLOW = constants.O_RDONLY | constants.O_DIRECTORY;
-/** Long enough for the instant in which prune asks. */
-const ATTEMPTS = { count: 20, pauseMs: 5 };
+/** Long enough for the instants in which prunes ask. */
+const ANNOUNCE_ATTEMPTS = { count: 50, pauseMs: 5 };
+/** Long enough for the instant of another prune, short enough to hold a snapshot's lock meanwhile. */
+const ASK_ATTEMPTS = { count: 4, pauseMs: 3 };
 
 /**
  * Tells every process that a snapshot is being created, until the lock is released.
@@ -22,7 +24,7 @@ const ATTEMPTS = { count: 20, pauseMs: 5 };
  *   (then prune takes that for an announcement)
  */
 export async function announceCreation(snapshotDir: string): Promise<SnapshotLock | undefined> {
-  return repeat(ATTEMPTS, () => tryLockRoot(snapshotDir, "shared"));
+  return repeat(ANNOUNCE_ATTEMPTS, () => tryLockRoot(snapshotDir, "shared"));
 }
 
 /**
@@ -31,7 +33,7 @@ export async function announceCreation(snapshotDir: string): Promise<SnapshotLoc
  * and one that begins later makes another name.
  */
 export async function creationUnderWay(snapshotDir: string): Promise<boolean> {
-  const lock = await repeat(ATTEMPTS, () => tryLockRoot(snapshotDir, "exclusive"));
+  const lock = await repeat(ASK_ATTEMPTS, () => tryLockRoot(snapshotDir, "exclusive"));
   lock?.release();
   return lock === undefined;
 }

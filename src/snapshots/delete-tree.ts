@@ -23,6 +23,8 @@ export async function deleteContents(place: Place, device: number): Promise<void
     // Names as bytes: what isn't valid UTF-8 is to go as well.
     names = await readdir(place.path, { encoding: "buffer" });
   } catch (error) {
+    // Somebody else has deleted the directory itself.
+    if (errorCode(error) === "ENOENT") return;
     throw new Failure(reasonText(error, place));
   }
   for (const name of await unlinkFiles(place, names)) await deleteDirectory(place, name, device);

@@ -34,9 +34,11 @@ export class SnapshotInUse extends Failure {
 
 /** In double quotes, safe for a line of a log: whatever isn't printable is escaped. */
 function quote(text: string): string {
-  return JSON.stringify(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
-    Array.from(character, (_, index) => character.charCodeAt(index))
-      .map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`)
+  const json = JSON.stringify(text);
+  return json.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
+    character
+      .split("")
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
       .join(""),
   );
 }

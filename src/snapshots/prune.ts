@@ -110,6 +110,8 @@ export function planPrune(
   return { remove, kept, ignored };
 }
 
+const BEING_MADE = { kept: "perhaps still being made" };
+
 type Outcome = "removed" | "gone" | { readonly kept: string } | { readonly failed: string };
 
 async function executePrune(
@@ -120,9 +122,11 @@ async function executePrune(
   const removed: string[] = [];
   const kept = [...plan.kept];
   const failed: { name: string; error: string }[] = [];
+  // Once ahead for all of them, so that a prune doesn't lock what it is going to keep.
+  const creating = await creationUnderWay(root.path);
   for (const { name, time } of plan.remove) {
     const young = now.getTime() - time.getTime() < LONGEST_CREATION;
-    const outcome = await pruneOne(root, name, young);
+    const outcome = young && creating ? BEING_MADE : await pruneOne(root, name, young);
     if (outcome === "removed") removed.push(name);
     else if (outcome === "gone") continue;
     else if ("kept" in outcome) kept.push({ name, reason: outcome.kept });
@@ -136,8 +140,8 @@ async function pruneOne(root: Place, name: string, young: boolean): Promise<Outc
     const lock = await lockExclusive(root.path, name);
     if (lock === undefined) return { kept: "in use" };
     try {
-      // Only asked under the lock: see creationUnderWay.
-      if (young && (await creationUnderWay(root.path))) return { kept: "perhaps still being made" };
+      // Asked again under the lock, since one may have begun: see creationUnderWay.
+      if (young && (await creationUnderWay(root.path))) return BEING_MADE;
       await removeLocked(root, name, lock);
     } finally {
       lock.release();
