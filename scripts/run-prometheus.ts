@@ -25,14 +25,15 @@ export interface PrometheusOptions {
   readonly dataDir?: string | undefined;
   /** Whether snapshots may be asked for; true unless said otherwise. */
   readonly adminApi?: boolean | undefined;
+  /** Ends it, also while it starts. */
+  readonly signal?: AbortSignal | undefined;
   /** Further arguments of the command line. */
   readonly args?: readonly string[] | undefined;
 }
 
 /**
- * Starts a Prometheus (2.x or 3.x) on a free loopback port and waits until it is ready. It scrapes
- * itself every second, so that its head block holds data. It keeps blocks as they are: none is
- * compacted or dropped for its age. Throws with its log if it ends or isn't ready within a minute.
+ * Starts a Prometheus (2.x or 3.x) on a free loopback port and waits until it is ready and its head
+ * block holds data. Throws with its log if it ends before that or takes longer than a minute.
  */
 export async function startPrometheus(options: PrometheusOptions): Promise<RunningPrometheus> {
   // Another process may take the free port before Prometheus does; then we take another one.
@@ -49,6 +50,8 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Runni
   }
 }
 
+const HEARTBEAT = "heartbeat_time_seconds";
+
 interface Launched {
   readonly child: Bun.Subprocess;
   readonly running: RunningPrometheus;
@@ -57,23 +60,23 @@ interface Launched {
 function launch(options: PrometheusOptions, port: number): Launched {
   const { directory } = options;
   const dataDir = options.dataDir ?? join(directory, "data");
-  const configFile = join(directory, "prometheus.yml");
   const logFile = join(directory, "prometheus.log");
   mkdirSync(directory, { recursive: true });
-  writeFileSync(configFile, scrapesItself(port));
   const command = [
     options.program,
-    `--config.file=${configFile}`,
+    `--config.file=${configure(directory, port)}`,
     `--storage.tsdb.path=${dataDir}`,
     `--web.listen-address=127.0.0.1:${port}`,
     ...((options.adminApi ?? true) ? ["--web.enable-admin-api"] : []),
-    "--storage.tsdb.retention.time=10y",
-    "--storage.tsdb.min-block-duration=2h",
-    "--storage.tsdb.max-block-duration=2h",
     ...(options.args ?? []),
   ];
   const log = openSync(logFile, "w");
-  const child = Bun.spawn(command, { stdin: "ignore", stdout: log, stderr: log });
+  const child = Bun.spawn(command, {
+    stdin: "ignore",
+    stdout: log,
+    stderr: log,
+    ...(options.signal && { signal: options.signal }),
+  });
   closeSync(log);
   const running: RunningPrometheus = {
     url: `http://127.0.0.1:${port}`,
@@ -87,14 +90,22 @@ function launch(options: PrometheusOptions, port: number): Launched {
   return { child, running };
 }
 
-function scrapesItself(port: number): string {
-  return [
-    "global: { scrape_interval: 1s }",
-    "scrape_configs:",
-    "  - job_name: prometheus",
-    `    static_configs: [{ targets: ["127.0.0.1:${port}"] }]`,
-    "",
-  ].join("\n");
+/** A recording rule writes at once; the first scrape of a target comes 5 s after the start. */
+function configure(directory: string, port: number): string {
+  const rules = join(directory, "rules.yml");
+  writeFileSync(
+    rules,
+    `groups: [{ name: heartbeat, interval: 200ms, rules: [{ record: ${HEARTBEAT}, expr: time() }] }]\n`,
+  );
+  const file = join(directory, "prometheus.yml");
+  const target = `{ targets: ["127.0.0.1:${port}"] }`;
+  writeFileSync(
+    file,
+    `rule_files: [${JSON.stringify(rules)}]
+scrape_configs: [{ job_name: prometheus, scrape_interval: 1s, static_configs: [${target}] }]
+`,
+  );
+  return file;
 }
 
 async function untilReady({ child, running }: Launched): Promise<void> {
@@ -111,7 +122,9 @@ async function untilReady({ child, running }: Launched): Promise<void> {
 
 async function isReady(url: string): Promise<boolean> {
   try {
-    return (await fetch(`${url}/-/ready`)).ok;
+    if (!(await fetch(`${url}/-/ready`)).ok) return false;
+    const answer = await fetch(`${url}/api/v1/query?query=${HEARTBEAT}`);
+    return (await answer.text()).includes(`"${HEARTBEAT}"`);
   } catch {
     return false; // It doesn't listen yet.
   }

@@ -4,8 +4,6 @@ import { join } from "node:path";
 import { run } from "./run.ts";
 
 export interface SampleData {
-  /** Where the blocks go: a Prometheus data directory, made if missing. */
-  readonly dataDir: string;
   /** A block is made for each two hours. */
   readonly hours: number;
   /** How many series of each of the two metrics. */
@@ -14,29 +12,41 @@ export interface SampleData {
   readonly from?: Date | undefined;
 }
 
-/** What was made: `demo_requests_total` and `demo_temperature_celsius`, each with a label `room`. */
+/** When the first and the last sample are. */
 export interface MadeData {
   readonly start: Date;
-  /** The time of the last sample. */
   readonly end: Date;
 }
 
 const BLOCK_SECONDS = 7200;
 const STEP_SECONDS = 30;
 
-/** Makes real blocks with promtool, the same for the same arguments. Throws if promtool fails. */
-export async function makeBlocks(promtool: string, data: SampleData): Promise<MadeData> {
-  const lastBoundary = Math.floor(Date.now() / 1000 / BLOCK_SECONDS) * BLOCK_SECONDS;
-  const length = data.hours * 3600;
-  const start = data.from ? Math.floor(data.from.getTime() / 1000) : lastBoundary - length;
+/**
+ * Makes real blocks in `dataDir` with promtool: `demo_requests_total` and
+ * `demo_temperature_celsius`, both with a label `room`. Throws if promtool fails.
+ */
+export async function makeBlocks(
+  promtool: string,
+  dataDir: string,
+  data: SampleData,
+): Promise<MadeData> {
   const scratch = mkdtempSync(join(tmpdir(), "prombackup-data-"));
   try {
     const file = join(scratch, "metrics.txt");
-    writeFileSync(file, openMetrics(start, length, data.series));
-    await run([promtool, "tsdb", "create-blocks-from", "openmetrics", file, data.dataDir]);
+    const made = writeMetrics(file, data);
+    await run([promtool, "tsdb", "create-blocks-from", "openmetrics", file, dataDir]);
+    return made;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Writes the samples that {@link makeBlocks} makes blocks from; the same for the same arguments. */
+export function writeMetrics(file: string, data: SampleData): MadeData {
+  const lastBoundary = Math.floor(Date.now() / 1000 / BLOCK_SECONDS) * BLOCK_SECONDS;
+  const length = data.hours * 3600;
+  const start = data.from ? Math.floor(data.from.getTime() / 1000) : lastBoundary - length;
+  writeFileSync(file, openMetrics(start, length, data.series));
   return { start: new Date(start * 1000), end: new Date((start + length - STEP_SECONDS) * 1000) };
 }
 

@@ -8,6 +8,13 @@ import { type MadeData, makeBlocks as make, type SampleData } from "../../script
 import { atEnd } from "./at-end.ts";
 import { tempDir } from "./temp.ts";
 
+/** Keeps blocks as they are, whatever their age: none is compacted or removed behind a test's back. */
+const KEEP_BLOCKS = [
+  "--storage.tsdb.retention.time=10y",
+  "--storage.tsdb.min-block-duration=2h",
+  "--storage.tsdb.max-block-duration=2h",
+];
+
 export { queryRange } from "../../scripts/query.ts";
 
 /**
@@ -17,17 +24,22 @@ export { queryRange } from "../../scripts/query.ts";
 export async function startPrometheus(
   options: Omit<PrometheusOptions, "program" | "directory"> = {},
 ): Promise<RunningPrometheus> {
-  const running = await start({ program: program("prometheus"), directory: tempDir(), ...options });
+  const running = await start({
+    program: program("prometheus"),
+    directory: tempDir(),
+    ...options,
+    args: [...KEEP_BLOCKS, ...(options.args ?? [])],
+  });
   atEnd(() => running.stop());
   return running;
 }
 
 /** Makes real blocks of two hours each, by default in a new directory. Needs the tool `promtool`. */
 export async function makeBlocks(
-  data: Omit<SampleData, "dataDir"> & { readonly dataDir?: string },
+  data: SampleData & { readonly dataDir?: string },
 ): Promise<MadeData & { readonly dataDir: string }> {
   const dataDir = data.dataDir ?? tempDir();
-  return { dataDir, ...(await make(program("promtool"), { ...data, dataDir })) };
+  return { dataDir, ...(await make(program("promtool"), dataDir, data)) };
 }
 
 function program(name: "prometheus" | "promtool"): string {
