@@ -3,6 +3,8 @@
  * `BlockMeta`): tab-indented JSON, version 1, times in milliseconds, a half-open range.
  */
 export interface BlockMeta {
+  /** 1; or 2, which Prometheus 2.1 wrote by mistake and later ones correct at start-up. */
+  readonly version: 1 | 2;
   readonly ulid: string;
   /** First millisecond of the block's range. */
   readonly minTime: number;
@@ -29,6 +31,8 @@ export interface BlockCompaction {
   readonly parents: readonly string[];
   /** True: Prometheus deletes this block at load. */
   readonly deletable: boolean;
+  /** How the block came about if not in the usual way, as `from-out-of-order`. */
+  readonly hints: readonly string[];
 }
 
 /** A meta.json larger than this is refused: real ones have some hundred bytes to some kilobytes. */
@@ -54,8 +58,9 @@ export function parseBlockMeta(text: string): BlockMeta {
     throw new Error("meta.json is not JSON", { cause });
   }
   const root = object(json, "meta.json");
-  if (root["version"] !== 1) {
-    throw new Error(`meta.json has version ${JSON.stringify(root["version"])}, not 1`);
+  const version = root["version"];
+  if (version !== 1 && version !== 2) {
+    throw new Error(`meta.json has version ${JSON.stringify(version)}, not 1`);
   }
   const ulid = root["ulid"];
   if (typeof ulid !== "string" || !isUlid(ulid)) throw new Error("meta.json has no valid ulid");
@@ -66,6 +71,7 @@ export function parseBlockMeta(text: string): BlockMeta {
   const stats = object(root["stats"] ?? {}, "stats");
   const compaction = object(root["compaction"] ?? {}, "compaction");
   return {
+    version,
     ulid,
     minTime,
     maxTime,
@@ -81,6 +87,7 @@ export function parseBlockMeta(text: string): BlockMeta {
       level: count(compaction["level"], "compaction.level"),
       parents: parents(compaction["parents"]),
       deletable: compaction["deletable"] === true,
+      hints: hints(compaction["hints"]),
     },
   };
 }
@@ -93,6 +100,12 @@ function parents(value: unknown): string[] {
     if (typeof ulid !== "string") throw new Error("meta.json: a parent has no ulid");
     return ulid;
   });
+}
+
+function hints(value: unknown): string[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw new Error("meta.json: compaction.hints is not a list");
+  return value.filter((hint: unknown) => typeof hint === "string");
 }
 
 function object(value: unknown, name: string): Record<string, unknown> {

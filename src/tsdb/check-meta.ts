@@ -1,0 +1,104 @@
+import { errorText } from "../lib/errors.ts";
+import type { Findings } from "./findings.ts";
+import { timeText } from "./index/series-text.ts";
+import { type BlockMeta, isUlid, MAX_META_BYTES, parseBlockMeta } from "./meta.ts";
+
+const FILE = "meta.json";
+
+/** Keeps a meta.json as it arrives, up to the size that one can have. */
+export class MetaFile {
+  readonly #pieces: Uint8Array[] = [];
+  #size = 0;
+
+  push(bytes: Uint8Array): void {
+    this.#size += bytes.length;
+    if (this.#size <= MAX_META_BYTES) this.#pieces.push(bytes.slice());
+  }
+
+  end(): void {}
+
+  /** Throws as {@link parseBlockMeta}. */
+  parse(): BlockMeta {
+    if (this.#size > MAX_META_BYTES) throw new Error(`meta.json has ${this.#size} bytes`);
+    return parseBlockMeta(Buffer.concat(this.#pieces).toString());
+  }
+}
+
+/**
+ * Checks what meta.json says of the block by itself.
+ *
+ * @param file undefined if there is none.
+ * @returns its content, if Prometheus would read it.
+ */
+export function checkMeta(
+  block: string,
+  file: MetaFile | undefined,
+  findings: Findings,
+): BlockMeta | undefined {
+  if (!isUlid(block)) {
+    findings.add("block-name", "", undefined, "the directory's name is not a ULID");
+  }
+  const meta = readMeta(file, findings);
+  if (meta === undefined) return undefined;
+  const { minTime, maxTime } = meta;
+  if (meta.ulid !== block && isUlid(block)) {
+    const text = `the block is ${meta.ulid} by its meta.json, not ${block} as its directory`;
+    findings.add("block-name-differs", FILE, undefined, text);
+  }
+  if (meta.version === 2) {
+    const text = "its version is 2, a mistake that Prometheus 2.1 made";
+    findings.add("meta-version", FILE, undefined, text);
+  }
+  if (minTime >= maxTime) {
+    const text = `its time range, ${timeText(minTime)} to ${timeText(maxTime)}, is empty`;
+    findings.add("meta-range", FILE, undefined, text);
+  }
+  if (meta.compaction.deletable) {
+    findings.add("meta-deletable", FILE, undefined, "it marks the block as deletable");
+  }
+  return meta;
+}
+
+function readMeta(file: MetaFile | undefined, findings: Findings): BlockMeta | undefined {
+  if (file === undefined) {
+    findings.add("meta-missing", FILE, undefined, "the block has no meta.json");
+    return undefined;
+  }
+  try {
+    return file.parse();
+  } catch (error) {
+    findings.add("meta-invalid", FILE, undefined, errorText(error));
+    return undefined;
+  }
+}
+
+/** What the block's files hold; undefined what damage keeps from being known. */
+export interface BlockContent {
+  readonly series: number | undefined;
+  readonly chunks: number | undefined;
+  readonly floatSamples: number | undefined;
+  readonly histogramSamples: number | undefined;
+  readonly tombstones: number | undefined;
+}
+
+/** Compares meta.json's counts with what the block holds. Prometheus itself never does. */
+export function compareCounts(meta: BlockMeta, content: BlockContent, findings: Findings): void {
+  const { stats } = meta;
+  const compare = (name: string, announced: number, found: number | undefined) => {
+    if (found === undefined || found === announced) return;
+    const kind = name === "tombstones" ? "tombstones-content" : "meta-counts";
+    const text = `meta.json announces ${announced} ${name}, and the block has ${found}`;
+    findings.add(kind, FILE, undefined, text);
+  };
+  const { floatSamples, histogramSamples } = content;
+  const known = floatSamples !== undefined && histogramSamples !== undefined;
+  compare("series", stats.numSeries, content.series);
+  compare("chunks", stats.numChunks, content.chunks);
+  compare("samples", stats.numSamples, known ? floatSamples + histogramSamples : undefined);
+  // Either is left out when it is 0, and both are by a Prometheus before 3.6.
+  if (stats.numFloatSamples !== undefined || stats.numHistogramSamples !== undefined) {
+    compare("float samples", stats.numFloatSamples ?? 0, floatSamples);
+    compare("histogram samples", stats.numHistogramSamples ?? 0, histogramSamples);
+  }
+  compare("tombstones", stats.numTombstones, content.tombstones);
+}
