@@ -1,0 +1,156 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  type Stats,
+} from "node:fs";
+import { Failure } from "../lib/errors.ts";
+import { slices } from "../lib/slices.ts";
+import { fileFailure } from "./file-failure.ts";
+import { shown } from "./shown.ts";
+import { padded, TAR_END_SIZE, tarHeaderSize } from "./tar-header.ts";
+
+/** A directory or a regular file of a snapshot, as it was when the archive was planned. */
+export interface Member {
+  /** "/"-joined, below the snapshot; "" is the snapshot itself. */
+  readonly path: string;
+  readonly type: "directory" | "file";
+  /** Bytes; 0 for a directory. */
+  readonly size: number;
+  /** Whole seconds since 1970, not negative. */
+  readonly mtime: number;
+  /** By these and the size a file is known again when its turn comes. */
+  readonly dev: number;
+  readonly ino: number;
+  /** With its fraction, as the file system has it. */
+  readonly mtimeMs: number;
+}
+
+/** What an archive will hold, in its order, and how large it will be. */
+export interface ArchivePlan {
+  /** The snapshot's directory: its path, or `/proc/self/fd/N` of a held descriptor. */
+  readonly directory: string;
+  /** The snapshot's name: the archive's top directory, and what messages call it. */
+  readonly name: string;
+  readonly members: readonly Member[];
+  /** What no archive holds, one sentence each: `NAME/path is a symbolic link`. */
+  readonly leftOut: readonly string[];
+  /** Bytes of the tar, its end included. */
+  readonly contentSize: number;
+}
+
+/**
+ * Walks a snapshot once, depth first, names in byte order, and reads no file's contents.
+ *
+ * Each directory is held by a descriptor and what it holds is looked at through that, so a symbolic
+ * link that is put in place of a directory leads nowhere. The event loop turns every 3 ms; only the
+ * listing of a single directory isn't cut (12 ms for 10,000 names).
+ *
+ * @param name the snapshot's name; messages say it and never `directory`
+ * @throws Failure naming `NAME/path` if something vanishes or can't be read, or if a file's name is
+ *   not UTF-8: pax records and this program's messages couldn't say it. Prometheus makes no such file.
+ */
+export async function planArchive(directory: string, name: string): Promise<ArchivePlan> {
+  const walk = new Walk(name);
+  await walk.root(directory);
+  const { members, leftOut } = walk;
+  return { directory, name, members, leftOut, contentSize: contentSize(name, members) };
+}
+
+/** The path of a member within the archive, which is also how messages name it. */
+export function archivePath(name: string, path: string): string {
+  return path === "" ? name : `${name}/${path}`;
+}
+
+function contentSize(name: string, members: readonly Member[]): number {
+  let size = TAR_END_SIZE;
+  for (const member of members) {
+    size += tarHeaderSize({ ...member, path: archivePath(name, member.path) });
+    size += padded(member.size);
+  }
+  return size;
+}
+
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
+/** A byte order mark is part of a name, not a mark. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+class Walk {
+  readonly members: Member[] = [];
+  readonly leftOut: string[] = [];
+  private readonly pause = slices();
+
+  constructor(private readonly name: string) {}
+
+  async root(directory: string): Promise<void> {
+    // A descriptor's path is itself a kind of link, which must be followed.
+    const held = directory.startsWith("/proc/self/fd/");
+    await this.directory(directory, "", held ? DIRECTORY : DIRECTORY | constants.O_NOFOLLOW);
+  }
+
+  private async directory(location: string, path: string, flags: number): Promise<void> {
+    const fd = this.attempt(path, () => openSync(location, flags));
+    try {
+      this.add("directory", path, fstatSync(fd));
+      for (const name of this.attempt(path, () => this.list(fd, path))) {
+        await this.pause();
+        await this.visit(`/proc/self/fd/${fd}/${name}`, path === "" ? name : `${path}/${name}`);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  private async visit(location: string, path: string): Promise<void> {
+    const stats = this.attempt(path, () => lstatSync(location));
+    if (stats.isFile()) this.add("file", path, stats);
+    else if (stats.isDirectory())
+      await this.directory(location, path, DIRECTORY | constants.O_NOFOLLOW);
+    else this.leftOut.push(`${shown(archivePath(this.name, path))} is ${kindOf(stats)}`);
+  }
+
+  private add(type: Member["type"], path: string, stats: Stats): void {
+    const { dev, ino, mtimeMs } = stats;
+    const size = type === "file" ? stats.size : 0;
+    // A time before 1970 has no portable form.
+    const mtime = Math.max(0, Math.floor(mtimeMs / 1000));
+    this.members.push({ path, type, size, mtime, dev, ino, mtimeMs });
+  }
+
+  private list(fd: number, path: string): string[] {
+    const names = readdirSync(`/proc/self/fd/${fd}`, { encoding: "buffer" });
+    return names.sort(Buffer.compare).map((bytes) => this.decode(bytes, path));
+  }
+
+  private decode(name: Buffer, path: string): string {
+    try {
+      return utf8.decode(name);
+    } catch {
+      const where = shown(archivePath(this.name, path));
+      const text = JSON.stringify(name.toString("latin1"));
+      throw new Failure(
+        `${where} holds a file whose name is not UTF-8 (as Latin-1: ${text}): remove it`,
+      );
+    }
+  }
+
+  private attempt<T>(path: string, look: () => T): T {
+    try {
+      return look();
+    } catch (error) {
+      throw fileFailure(archivePath(this.name, path), error);
+    }
+  }
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isSymbolicLink()) return "a symbolic link";
+  if (stats.isFIFO()) return "a named pipe";
+  if (stats.isSocket()) return "a socket";
+  if (stats.isBlockDevice()) return "a block device";
+  if (stats.isCharacterDevice()) return "a character device";
+  return "of an unknown type";
+}
