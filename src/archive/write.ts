@@ -1,0 +1,64 @@
+import { Failure } from "../lib/errors.ts";
+import { slices } from "../lib/slices.ts";
+import type { Compressor } from "./compress.ts";
+import { encodeTar, type TarPiece } from "./encode.ts";
+import type { ArchiveFormat } from "./format.ts";
+import type { ArchivePlan } from "./plan.ts";
+
+export { type Compressor, type CompressorOptions, createCompressor } from "./compress.ts";
+
+/** Headers and small files are joined up to this many bytes: each chunk costs its consumers a turn. */
+const JOINED = 128 * 1024;
+
+/**
+ * The bytes of a planned archive: the same for the same snapshot, whatever else runs. All chunks are
+ * the consumer's own, of at most 1 MiB. It works at its consumer's pace and a few blocks ahead; when
+ * the `return()` of a consumer that stops early resolves, no descriptor or block is held any more.
+ *
+ * ```ts
+ * const plan = await planArchive("/data/snapshots/20261122T155836Z-16a7", "20261122T155836Z-16a7");
+ * for await (const chunk of writeArchive(plan, "tgz", compressor)) socket.write(chunk);
+ * ```
+ *
+ * @param signal stops it: it then throws the signal's reason
+ * @throws Failure naming `NAME/path` if a file vanished, can't be read, or isn't any more what was
+ *   planned; and, **after the last byte**, if there was something that no archive can hold (links,
+ *   sockets, devices), naming each. A Failure if a compression worker broke.
+ */
+export async function* writeArchive(
+  plan: ArchivePlan,
+  format: ArchiveFormat,
+  compressor: Compressor,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void> {
+  const pieces = encodeTar(plan, signal);
+  const pause = slices();
+  const chunks = format === "tar" ? joinSmall(pieces) : compressor.compress(pieces, format);
+  for await (const chunk of chunks) {
+    // What lies ready would otherwise be taken without the event loop ever turning.
+    await pause();
+    yield chunk;
+  }
+  signal?.throwIfAborted();
+  if (plan.leftOut.length > 0) {
+    throw new Failure(`left out of the archive: ${plan.leftOut.join("; ")}`);
+  }
+}
+
+async function* joinSmall(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8Array> {
+  const joined = new Uint8Array(JOINED);
+  let length = 0;
+  for await (const { bytes } of pieces) {
+    if (length > 0 && length + bytes.length > JOINED) {
+      yield joined.slice(0, length);
+      length = 0;
+    }
+    if (bytes.length > JOINED) {
+      yield bytes;
+    } else {
+      joined.set(bytes, length);
+      length += bytes.length;
+    }
+  }
+  if (length > 0) yield joined.slice(0, length);
+}
