@@ -16,14 +16,26 @@ export function note(text: string): void {
 export function showCommand(words: readonly string[]): void {
   const lines: string[] = [];
   let line = "$";
-  for (const word of words.map(quote)) {
-    if (line.length + word.length + 3 > WIDTH && line.trim() !== "$") {
+  for (const part of withTheirValues(words.map(quote))) {
+    // The blank before it and the backslash after it have to fit as well.
+    if (line.length + part.length + 3 > WIDTH && line.trim() !== "$") {
       lines.push(`${line} \\`);
       line = "   ";
     }
-    line += ` ${word}`;
+    line += ` ${part}`;
   }
   console.log(paint("1;36", [...lines, line].join("\n")));
+}
+
+/** Puts each flag together with the word that follows it, unless that is a flag too. */
+function withTheirValues(words: readonly string[]): string[] {
+  const parts: string[] = [];
+  for (const [index, word] of words.entries()) {
+    const isValue = words[index - 1]?.startsWith("-") && !/^[-&]/.test(word);
+    if (isValue) parts.push(`${parts.pop()} ${word}`);
+    else parts.push(word);
+  }
+  return parts;
 }
 
 function quote(word: string): string {

@@ -41,7 +41,11 @@ describe("The demo", () => {
     expect(left()).toEqual([]);
   });
 
-  for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 } as const)) {
+  const statuses = [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const;
+  for (const [signal, status] of statuses) {
     test.skipIf(skip)(`cleans up after ${signal}`, async () => {
       const { child, left } = startDemo();
       // In the middle of it, with a Prometheus and a server running.
