@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Client, networkTransport } from "../api/client.ts";
+import { BlockContents, type ContentReport } from "../archive/check-blocks.ts";
 import { decompress } from "../archive/decompress.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
 import { inspectArchive, type SnapshotReport } from "../archive/inspect.ts";
@@ -10,15 +11,17 @@ import { httpUrl, optional, text, toggle } from "../lib/flags.ts";
 import { interruptible } from "../lib/interrupt.ts";
 import { startProgress } from "../lib/progress.ts";
 import { counted, formatBytes, formatTime, table } from "../lib/units.ts";
+import type { CheckLevel } from "../tsdb/check-block.ts";
+import type { Finding } from "../tsdb/findings.ts";
 import type { CommandContext } from "./connection.ts";
 
 /** `verify`: reads an archive to its end and tells whether it is whole, and the one it should be. */
 export function verifyCommand(context: CommandContext): Command {
   return command({
     name: "verify",
-    description: "Reads an archive to its end and tells whether it is whole.",
+    description: "Reads an archive to its end and tells whether Prometheus can read it.",
     details:
-      "Its compression, its structure and each block's parts are checked, and its SHA-256 is compared with what there is to compare with: --sha256, FILE.sha256, or the server's record. Exit status 3: the archive is damaged or another one than it should be.",
+      "Its compression and structure are checked, and in each block the checksums of chunks, index and tombstones, the order and the references of the index, and the counts of meta.json. Its SHA-256 is compared with what there is to compare with: --sha256, FILE.sha256, or the server's record. Exit status 3: the archive is damaged or another one than it should be.",
     operand: {
       name: "FILE",
       description: 'The archive, in any of the formats; "-" is standard input.',
@@ -38,19 +41,25 @@ export function verifyCommand(context: CommandContext): Command {
           "Compare with the server's record of this download (the server by --server or PROMBACKUP_ENDPOINT).",
         valueHint: "ID",
       }),
+      quick: toggle({ description: "Check the container and each meta.json alone." }),
+      full: toggle({ description: "Decode every sample, too." }),
       json: toggle({ description: "Tell the result as JSON on standard output." }),
     },
-    run: (options, file = "-", io) =>
-      interruptible(async (signal) => {
+    run: (options, file = "-", io) => {
+      if (options.quick && options.full)
+        throw new UsageError("--quick and --full exclude each other");
+      const level = options.quick ? undefined : options.full ? "full" : "structure";
+      return interruptible(async (signal) => {
         const server = options.server ?? serverForId(options.id, io.env["PROMBACKUP_ENDPOINT"]);
-        const read = await readArchive(file, signal);
+        const read = await readArchive(file, level, signal);
         const comparisons = await compare(file, read.sha256, { ...options, server }, signal);
         const result = { file, ...read, compared_with: comparisons };
         if (options.json) io.out(`${JSON.stringify(jsonResult(result), null, 2)}\n`);
         else io.out(textResult(result));
         requireGood(result);
         for (const warning of read.report.warnings) context.log.warn(warning);
-      }),
+      });
+    },
   });
 }
 
@@ -65,6 +74,8 @@ interface ReadArchive {
   readonly bytes: number;
   readonly sha256: string;
   readonly report: SnapshotReport;
+  /** Undefined with --quick. */
+  readonly contents: ContentReport | undefined;
 }
 
 interface VerifyResult extends ReadArchive {
@@ -87,7 +98,11 @@ function serverForId(id: string | undefined, environment: string | undefined): U
   }
 }
 
-async function readArchive(file: string, signal: AbortSignal): Promise<ReadArchive> {
+async function readArchive(
+  file: string,
+  level: CheckLevel | undefined,
+  signal: AbortSignal,
+): Promise<ReadArchive> {
   const source = file === "-" ? Bun.stdin : Bun.file(file);
   const progress = startProgress(file === "-" ? undefined : source.size);
   const hasher = new Bun.CryptoHasher("sha256");
@@ -103,8 +118,10 @@ async function readArchive(file: string, signal: AbortSignal): Promise<ReadArchi
   }
   try {
     const { format, bytes: tar } = await decompress(measured());
-    const report = await inspectArchive(readTar(tar));
-    return { format, bytes, sha256: hasher.digest("hex"), report };
+    const contents = level && new BlockContents(level);
+    const entries = readTar(tar);
+    const report = await inspectArchive(contents?.watch(entries) ?? entries);
+    return { format, bytes, sha256: hasher.digest("hex"), report, contents: contents?.report() };
   } catch (error) {
     if (error instanceof DamagedError)
       throw new DamagedError(`${shown(file)} is damaged: ${errorText(error)}`);
@@ -189,17 +206,53 @@ async function serverRecord(
   return [`the server's record of download ${match.id}`, actual];
 }
 
-function requireGood(result: VerifyResult): void {
-  const different = result.compared_with.filter(({ equal }) => !equal);
-  const findings = [
-    ...different.map((c) => `its SHA-256 is ${result.sha256}, but ${c.with} says ${c.sha256}`),
-    ...result.report.errors,
-    ...result.report.blocks.flatMap((block) =>
-      block.errors.map((error) => `block ${block.ulid}: ${error}`),
-    ),
+/** All that is wrong, in lines. */
+function problems({ sha256, compared_with, report, contents }: VerifyResult): string[] {
+  const different = compared_with.filter(({ equal }) => !equal);
+  return [
+    ...different.map((c) => `its SHA-256 is ${sha256}, but ${c.with} says ${c.sha256}`),
+    ...report.errors,
+    ...findings(contents, "error").map(findingText),
+    // What the contents tell is told once.
+    ...(contents === undefined ? report.blocks.flatMap(blockErrors) : []),
   ];
-  if (findings.length > 0)
-    throw new DamagedError(`${shown(result.file)} is not a good backup: ${findings.join("; ")}`);
+}
+
+function blockErrors(block: SnapshotReport["blocks"][number]): string[] {
+  return block.errors.map((error) => `block ${block.ulid}: ${error}`);
+}
+
+function findings(contents: ContentReport | undefined, severity: Finding["severity"]): Finding[] {
+  if (contents === undefined) return [];
+  const all = [...contents.blocks.flatMap((block) => block.findings), ...contents.across];
+  return all.filter((finding) => finding.severity === severity);
+}
+
+function findingText({
+  block,
+  file,
+  offset,
+  message,
+  affects,
+  consequence,
+  remedy,
+}: Finding): string {
+  const place = [
+    `block ${block}`,
+    ...(file ? [file] : []),
+    ...(offset === undefined ? [] : [`offset ${offset}`]),
+  ];
+  const concerns = affects === undefined ? "" : ` (${affects})`;
+  const prometheus =
+    consequence === "none" ? "Prometheus doesn't mind" : `in Prometheus: ${consequence}`;
+  return `${place.join(", ")}: ${message}${concerns}; ${prometheus}; ${remedy}`;
+}
+
+function requireGood(result: VerifyResult): void {
+  const [first, ...others] = problems(result);
+  if (first === undefined) return;
+  const more = others.length === 0 ? "" : ` (and ${counted(others.length, "more problem")})`;
+  throw new DamagedError(`${shown(result.file)} is not a good backup: ${first}${more}`);
 }
 
 function shown(file: string): string {
@@ -207,7 +260,13 @@ function shown(file: string): string {
 }
 
 function textResult(result: VerifyResult): string {
-  const { report } = result;
+  const { report, contents } = result;
+  const checked = new Map(contents?.blocks.map((block) => [block.block, block]));
+  const verdict = ({ ulid, errors }: SnapshotReport["blocks"][number]) => {
+    const found = checked.get(ulid);
+    if ((found?.errors ?? errors.length) > 0) return "damaged";
+    return found?.warnings ? "ok, with warnings" : "ok";
+  };
   const rows = report.blocks.map((block) => [
     block.ulid,
     formatTime(block.minTime === undefined ? undefined : new Date(block.minTime)),
@@ -215,9 +274,13 @@ function textResult(result: VerifyResult): string {
     String(block.numSeries ?? "-"),
     String(block.numSamples ?? "-"),
     formatBytes(block.bytes),
-    block.errors.length === 0 ? "ok" : "damaged",
+    verdict(block),
   ]);
-  const head = ["BLOCK", "FROM", "TO", "SERIES", "SAMPLES", "SIZE", ""];
+  const head = ["BLOCK", "FROM", "TO", "SERIES", "SAMPLES", "SIZE", "VERDICT"];
+  const told = [
+    ...problems(result).map((line) => `error: ${line}\n`),
+    ...findings(contents, "warning").map((finding) => `warning: ${findingText(finding)}\n`),
+  ];
   const blocks = rows.length === 0 ? "" : `${table(head, rows, ["SERIES", "SAMPLES", "SIZE"])}\n`;
   const compared = result.compared_with.map(
     (c) => `compared with ${c.with}: ${c.equal ? "equal" : `DIFFERENT, ${c.sha256}`}\n`,
@@ -225,20 +288,18 @@ function textResult(result: VerifyResult): string {
   return (
     `${blocks}snapshot ${report.name ?? "-"}: ${counted(report.blocks.length, "block")}, ${formatBytes(result.bytes)} as ${result.format}\n` +
     `SHA-256 ${result.sha256}\n` +
+    told.join("") +
     (compared.length > 0
       ? compared.join("")
       : "nothing to compare the SHA-256 with: no --sha256, no checksum file, no --server\n")
   );
 }
 
-function jsonResult({ file, format, bytes, sha256, report, compared_with }: VerifyResult) {
-  const damaged =
-    compared_with.some(({ equal }) => !equal) ||
-    report.errors.length > 0 ||
-    report.blocks.some((b) => b.errors.length > 0);
+function jsonResult(result: VerifyResult) {
+  const { file, format, bytes, sha256, report, contents, compared_with } = result;
   return {
     file,
-    ok: !damaged,
+    ok: problems(result).length === 0,
     format,
     bytes,
     sha256,
@@ -247,5 +308,6 @@ function jsonResult({ file, format, bytes, sha256, report, compared_with }: Veri
     blocks: report.blocks,
     errors: report.errors,
     warnings: report.warnings,
+    contents: contents ?? null,
   };
 }

@@ -1,0 +1,80 @@
+import { expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../support/programs.ts";
+import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
+import { tempDir } from "../support/temp.ts";
+
+const { dataDir } = await makeBlocks({ hours: 4, series: 20 });
+const prometheus = await startPrometheus({ dataDir });
+const cwd = tempDir();
+const local = ["--snapshot-dir", prometheus.snapshotDir, "--prometheus-endpoint", prometheus.url];
+await run("prombackup", ["create", ...local, "--output", "good.tar"], { cwd });
+const good = readFileSync(join(cwd, "good.tar"));
+
+function verify(...args: string[]) {
+  return run("prombackup", ["verify", ...args], { cwd });
+}
+
+test.each([[], ["--full"], ["--quick"]])(
+  "blocks that Prometheus wrote pass without a warning %p",
+  async (...flags) => {
+    const { status, stdout, stderr } = await verify("good.tar", ...flags);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(
+      /^BLOCK +FROM +TO +SERIES +SAMPLES +SIZE +VERDICT\n(\S{26} .* ok\n)+\nsnapshot /,
+    );
+    expect(stdout).not.toContain("warning");
+  },
+);
+
+test("a bit flipped in a chunk is found where it is, with what Prometheus would do and the remedy", async () => {
+  const bytes = Uint8Array.from(good);
+  // Within the first segment, whose header follows the members' names.
+  const at = good.indexOf(Uint8Array.of(0x85, 0xbd, 0x40, 0xdd)) + 500;
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  writeFileSync(join(cwd, "flipped.tar"), bytes);
+  const { status, stdout, stderr } = await verify("flipped.tar");
+  expect(status).toBe(3);
+  expect(stderr).toMatch(
+    /flipped\.tar is not a good backup: block \S+, chunks\/000001, offset \d+: .*queries fail; restore this block/,
+  );
+  expect(stdout).toContain(" damaged\n");
+  const asJson = await verify("flipped.tar", "--json");
+  expect([asJson.status, JSON.parse(asJson.stdout).ok]).toEqual([3, false]);
+  expect((await verify("flipped.tar", "--quick")).status).toBe(0);
+});
+
+test("a wrong SHA-256 is told with what it was compared with", async () => {
+  const sha256 = "ab".repeat(32);
+  const flagged = await verify("good.tar", "--sha256", sha256);
+  expect([flagged.status, flagged.stderr]).toEqual([
+    3,
+    expect.stringContaining(`--sha256 says ${sha256}`),
+  ]);
+  writeFileSync(join(cwd, "good.tar.sha256"), `${sha256}  good.tar\n`);
+  const beside = await verify("good.tar");
+  expect([beside.status, beside.stderr]).toEqual([
+    3,
+    expect.stringContaining(`good.tar.sha256 says ${sha256}`),
+  ]);
+  writeFileSync(join(cwd, "good.tar.sha256"), "rubbish\n");
+  expect((await verify("good.tar")).status).toBe(1);
+  expect((await run("prombackup", ["verify", "-"], { cwd, stdin: good })).stdout).toContain(
+    "nothing to compare the SHA-256 with",
+  );
+});
+
+const odd: [string, Uint8Array | undefined, number, string][] = [
+  ["missing.tar", undefined, 1, "doesn't exist"],
+  [".", undefined, 1, "directory"],
+  ["empty.tar", new Uint8Array(), 3, "is damaged"],
+  ["page.tar", Buffer.from("<!doctype html><html>"), 3, "is damaged"],
+  ["half.tar", good.subarray(0, good.length / 2), 3, "is damaged"],
+  ["endless.tar", good.subarray(0, good.length - 512), 3, "is damaged"],
+];
+test.each(odd)("%s", async (name, content, expected, message) => {
+  if (content !== undefined) writeFileSync(join(cwd, name), content);
+  const { status, stderr } = await verify(name);
+  expect([status, stderr]).toEqual([expected, expect.stringContaining(message)]);
+});
