@@ -118,7 +118,7 @@ export class App {
       api(ROUTES.downloadStatus, { GET: (x) => handleDownloadStatus(x, downloads) }),
       api(ROUTES.downloads, { GET: () => handleListDownloads(downloads) }),
       api(ROUTES.prune, { POST: (x) => handlePrune(x, snapshotDir, log) }),
-      api(ROUTES.snapshots, { GET: () => handleListSnapshots(snapshotDir) }),
+      api(ROUTES.snapshots, { GET: (x) => handleListSnapshots(x, snapshotDir) }),
       api(`${ROUTES.snapshots}/*`, {
         DELETE: (x) => handleRemoveSnapshot(x, snapshotDir, leases, log),
       }),

@@ -9,13 +9,14 @@ import type { Exchange } from "./router.ts";
 
 /** `POST /api/prune`: removes the snapshots that are old enough and not in use. */
 export async function handlePrune(
-  { request, url }: Exchange,
+  { request, url, holdOpen }: Exchange,
   snapshotDir: string,
   log: Log,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
   const keepWithin = parsedParameter(parameters, "keep_within", parseDuration) ?? 0;
   if (keepWithin < 0) throw new HttpError(400, "KeepWithin must be larger than or equal to zero");
+  holdOpen();
   return jsonResponse(await pruneAndLog(snapshotDir, keepWithin, log));
 }
 

@@ -12,7 +12,7 @@ import { HttpError, textResponse } from "./respond.ts";
 export interface Exchange {
   readonly request: Request;
   readonly url: URL;
-  /** What a path held in place of the route's final `*`, decoded. */
+  /** What a path held in place of the route's final `*`, as it stood there. */
   readonly rest: string;
   /** Who asks, for the log; undefined within one process. */
   readonly peer: string | undefined;

@@ -44,7 +44,11 @@ async function createSnapshot(
 }
 
 /** `GET /api/snapshots`, ours: what lies in the snapshot directory, newest first. */
-export async function handleListSnapshots(snapshotDir: string): Promise<Response> {
+export async function handleListSnapshots(
+  { holdOpen }: Exchange,
+  snapshotDir: string,
+): Promise<Response> {
+  holdOpen();
   const snapshots = await listSnapshots(snapshotDir);
   return jsonResponse({ snapshots: snapshots.map(snapshotAnswer) });
 }
@@ -73,13 +77,15 @@ function isoTime(milliseconds: number | undefined): string | null {
  * the snapshot knows it.
  */
 export async function handleRemoveSnapshot(
-  { rest, peer }: Exchange,
+  { rest, peer, holdOpen }: Exchange,
   snapshotDir: string,
   leases: Leases,
   log: Log,
 ): Promise<Response> {
-  const name = decodeURIComponent(rest);
+  // No snapshot's name needs escaping, so none is undone.
+  const name = rest;
   if (!isSnapshotName(name)) throw new InvalidSnapshotName(name);
+  holdOpen();
   await leases.setAside(name, () => removeSnapshot(snapshotDir, name));
   log.info("snapshot removed", { snapshot: name, peer });
   return jsonResponse({});

@@ -410,3 +410,41 @@ test("a real Prometheus's snapshot is leased until it was downloaded", async () 
   const late = await fetch(`${server.url}/api/prune`, { method: "POST" });
   expect(await late.json()).toMatchObject({ removed: [name] });
 });
+
+test("a client that leaves the queue makes room for the next", async () => {
+  const go = Promise.withResolvers<void>();
+  let asked = 0;
+  const slow = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: async () => {
+      asked++;
+      await go.promise;
+      return Response.json({ status: "error", error: "tried enough" }, { status: 500 });
+    },
+  });
+  atEnd(() => slow.stop(true));
+  const server = await startServer([
+    "--prometheus-endpoint",
+    String(slow.url),
+    "--snapshot-dir",
+    tempDir(),
+  ]);
+  const ask = (signal?: AbortSignal) =>
+    fetch(`${server.url}/api/snapshot`, { method: "POST", ...(signal ? { signal } : {}) });
+  const first = ask();
+  while (asked === 0) await Bun.sleep(5);
+  // More than the queue takes leave it again; were their places held, the last would be refused.
+  for (let round = 0; round < 12; round++) {
+    const aborter = new AbortController();
+    const waiting = ask(aborter.signal).catch(() => "left");
+    await Bun.sleep(20);
+    aborter.abort();
+    expect(await waiting).toBe("left");
+  }
+  await Bun.sleep(100);
+  const last = ask();
+  go.resolve();
+  expect([(await first).status, (await last).status]).toEqual([500, 500]);
+  expect(asked).toBe(2);
+});
