@@ -11,11 +11,13 @@ export const TOOLS = {
   prometheus: "prometheus",
   promtool: "prometheus",
   python3: "python3",
+  script: "bsdutils",
   setpriv: "util-linux",
   sha256sum: "coreutils",
   "systemd-analyze": "systemd",
   tar: "tar",
   unshare: "util-linux",
+  xz: "xz-utils",
   zstd: "zstd",
 } as const;
 
