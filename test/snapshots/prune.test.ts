@@ -249,6 +249,7 @@ test("one that can't be removed is told, and the others go all the same", async 
   expect(await pruning.line()).toBe("ready");
   pruning.tell("go");
   const result = JSON.parse((await pruning.line()) ?? "");
+  chmodSync(stuckPath, 0o755);
   expect(result.removed).toEqual([fine]);
   expect(result.failed).toHaveLength(1);
   expect(result.failed[0].name).toBe(stuck);
