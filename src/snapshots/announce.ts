@@ -7,8 +7,9 @@ import { repeat, type SnapshotLock, tryLockDirectory } from "./lock.ts";
  * name isn't known. Were it removed then, Prometheus would make it anew for the blocks that are still
  * to come, and answer success for half a snapshot. So whoever asks Prometheus for one holds a shared
  * lock on the snapshot directory itself until the lease is granted, and prune spares young snapshots
- * while somebody does. A snapshot directory that doesn't exist yet can't be locked, but holds nothing
- * to prune either.
+ * while somebody does. (Prometheus makes the directory of a block with all its parents: tsdb/block.go,
+ * `Block.Snapshot`.) The very first snapshot goes without: the snapshot directory that it is made in
+ * doesn't exist yet, so it can't be locked.
  */
 
 const FOLLOW = constants.O_RDONLY | constants.O_DIRECTORY;
