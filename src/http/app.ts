@@ -4,6 +4,7 @@ import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { versionText } from "../lib/version.ts";
 import { Prometheus } from "../prometheus.ts";
+import { PruneClock } from "../snapshots/clock.ts";
 import { SnapshotCreator } from "../snapshots/create.ts";
 import { Leases } from "../snapshots/lease.ts";
 import { Downloads } from "../status/downloads.ts";
@@ -11,7 +12,7 @@ import { handleDownload, RunningTransfers } from "./download.ts";
 import { handleHealthy, handleReady } from "./health.ts";
 import { handleMetrics } from "./metrics.ts";
 import { handlePage } from "./page.ts";
-import { handlePrune, pruneAndLog } from "./prune.ts";
+import { handlePrune, type PruneParts, pruneAndLog } from "./prune.ts";
 import { textResponse } from "./respond.ts";
 import { dispatch, type Exchange, type Route } from "./router.ts";
 import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
@@ -42,6 +43,7 @@ export class App {
   private readonly compressor;
   private readonly leases;
   private readonly downloads = new Downloads();
+  private readonly pruneParts: PruneParts;
   private stopping = false;
 
   constructor(
@@ -51,6 +53,7 @@ export class App {
     const { snapshotDir, workerUrl, prometheusEndpoint, snapshotTimeout } = settings;
     const prometheus = new Prometheus(prometheusEndpoint);
     this.leases = new Leases(snapshotDir);
+    this.pruneParts = { snapshotDir, clock: new PruneClock(), log };
     this.compressor = createCompressor({ workerUrl, threads: compressThreads() });
     const creator = new SnapshotCreator({
       ask: (skipHead, signal) => prometheus.createSnapshot(skipHead, signal),
@@ -76,7 +79,7 @@ export class App {
 
   /** One run of autoprune. */
   async prune(keepWithin: number): Promise<void> {
-    await pruneAndLog(this.settings.snapshotDir, keepWithin, this.log);
+    await pruneAndLog(keepWithin, this.pruneParts);
   }
 
   /**
@@ -117,7 +120,7 @@ export class App {
       api(ROUTES.download, { GET: (x) => handleDownload(x, parts) }),
       api(ROUTES.downloadStatus, { GET: (x) => handleDownloadStatus(x, downloads) }),
       api(ROUTES.downloads, { GET: () => handleListDownloads(downloads) }),
-      api(ROUTES.prune, { POST: (x) => handlePrune(x, snapshotDir, log) }),
+      api(ROUTES.prune, { POST: (x) => handlePrune(x, this.pruneParts) }),
       api(ROUTES.snapshots, { GET: (x) => handleListSnapshots(x, snapshotDir) }),
       api(`${ROUTES.snapshots}/*`, {
         DELETE: (x) => handleRemoveSnapshot(x, snapshotDir, leases, log),

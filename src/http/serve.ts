@@ -43,8 +43,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
     app: { snapshotDir },
   } = settings;
   await checkSnapshotDir(snapshotDir, log);
-  for (const name of await sweepLeftovers(snapshotDir))
-    log.info("finished the removal of a snapshot", { name });
+  await finishRemovals(snapshotDir, log);
   const app = new App(settings.app, log);
   const stopSignal = nextStopSignal();
   const server = listen(settings.listen, app, log);
@@ -64,6 +63,17 @@ export async function serve(settings: ServeSettings): Promise<void> {
   await Promise.race([server.stop(), Bun.sleep(LAST_ANSWERS_MS)]);
   await server.stop(true);
   log.info("stopped");
+}
+
+/** What an earlier server didn't get to delete. That it can't be deleted keeps none from serving. */
+async function finishRemovals(snapshotDir: string, log: Log): Promise<void> {
+  try {
+    for (const name of await sweepLeftovers(snapshotDir)) {
+      log.info("finished the removal of a snapshot", { name });
+    }
+  } catch (error) {
+    log.warn("the removal of a snapshot could not be finished", { error: errorText(error) });
+  }
 }
 
 function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<undefined> {
