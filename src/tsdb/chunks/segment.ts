@@ -242,6 +242,7 @@ export class Segment {
     this.#find("chunk-record", position, `${reason}: what follows can't be checked`);
     this.lostFrom = this.#wrong === undefined ? position : this.#wrong + 1;
     this.#carried = 0;
+    this.#zerosFrom = undefined;
   }
 
   #loseHeader(reason: string): void {

@@ -28,6 +28,8 @@ export interface BlockModel {
   readonly symbols?: readonly string[];
   /** Changes the postings lists, by `name=value` and in the order of the table; "=" is all series. */
   readonly postings?: (lists: Map<string, number[]>) => void;
+  /** False to write no label indices, as Prometheus since 3.7. */
+  readonly labelIndices?: boolean;
   /** Changes what meta.json says. */
   readonly meta?: Readonly<Record<string, unknown>>;
   readonly stats?: Readonly<Record<string, number>>;
@@ -82,7 +84,8 @@ function writeSegments(series: readonly SeriesModel[]) {
 function metaOf(model: BlockModel): unknown {
   const chunks = model.series.flatMap((series) => series.chunks);
   const samples = chunks.map(({ encoding, data }) => {
-    return viewOf(data).getUint16(0) & (encodingOf(encoding)?.countMask ?? 0);
+    const count = ((data[0] ?? 0) << 8) | (data[1] ?? 0);
+    return count & (encodingOf(encoding)?.countMask ?? 0);
   });
   return {
     ulid: NAME,
@@ -132,7 +135,8 @@ function writeIndex(model: BlockModel, references: Map<ChunkModel, number>): Uin
 
   const labelIndicesAt = index.length;
   const labelIndices = new Map<string, number>();
-  for (const [name, values] of valuesByName(sorted)) {
+  const hasLabelIndices = model.labelIndices ?? true;
+  for (const [name, values] of hasLabelIndices ? valuesByName(sorted) : []) {
     align(4);
     const ids = values.flatMap((value) => putUint32(symbols.indexOf(value)));
     labelIndices.set(name, section([...putUint32(1), ...putUint32(values.length), ...ids]));
@@ -151,7 +155,8 @@ function writeIndex(model: BlockModel, references: Map<ChunkModel, number>): Uin
     ...putString(name),
     ...putUvarint(at),
   ]);
-  const labelTableAt = section([...putUint32(labelIndices.size), ...entries]);
+  const labelTableAt = index.length;
+  if (hasLabelIndices) section([...putUint32(labelIndices.size), ...entries]);
   const pairs = [...offsets].flatMap(([key, at]) => {
     const [name, value] = splitPair(key);
     return [2, ...putString(name), ...putString(value), ...putUvarint(at)];
