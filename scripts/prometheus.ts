@@ -68,39 +68,38 @@ async function unpackDebianPackage(): Promise<void> {
   mkdirSync(CACHE, { recursive: true });
   const scratch = mkdtempSync(join(CACHE, ".fetch-"));
   try {
-    const file = await downloadDebianPackage(scratch);
-    const tree = join(scratch, "tree");
-    await run(["dpkg-deb", "-x", file, tree]);
+    const programs = join(scratch, "tree/usr/bin");
+    await fetchInto(scratch, "prometheus");
+    // Since Debian 13 it has a package of its own.
+    if (!isProgram(join(programs, "promtool"))) await fetchInto(scratch, "promtool");
     // One rename, so that an interrupted run leaves no half a cache; a second run at the same time
     // that was faster has put the same there.
-    if (!existsSync(UNPACKED)) renameSync(join(tree, "usr/bin"), UNPACKED);
+    if (!existsSync(UNPACKED)) renameSync(programs, UNPACKED);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-async function downloadDebianPackage(scratch: string): Promise<string> {
+/** Unpacks a package into `scratch`/tree. */
+async function fetchInto(scratch: string, name: string): Promise<void> {
+  const download = join(scratch, name);
+  mkdirSync(download);
   // As root, apt would fetch as a user of its own, who may not write into our folder.
-  const options = ["-q", "-o", "APT::Sandbox::User=root"];
+  const aptGet = ["apt-get", "-q", "-o", "APT::Sandbox::User=root"];
   try {
-    return await aptDownload(join(scratch, "first"), options);
+    await run([...aptGet, "download", name], { cwd: download });
   } catch {
     // The system's package lists are missing or out of date, and only root may renew them.
     const [state, cache] = [join(scratch, "state"), join(scratch, "cache")];
     mkdirSync(join(state, "lists/partial"), { recursive: true });
     mkdirSync(join(cache, "archives/partial"), { recursive: true });
-    options.push("-o", `Dir::State=${state}`, "-o", `Dir::Cache=${cache}`);
-    await run(["apt-get", ...options, "-o", "APT::Update::Error-Mode=any", "update"]);
-    return await aptDownload(join(scratch, "second"), options);
+    aptGet.push("-o", `Dir::State=${state}`, "-o", `Dir::Cache=${cache}`);
+    await run([...aptGet, "-o", "APT::Update::Error-Mode=any", "update"]);
+    await run([...aptGet, "download", name], { cwd: download });
   }
-}
-
-async function aptDownload(directory: string, options: string[]): Promise<string> {
-  mkdirSync(directory);
-  await run(["apt-get", ...options, "download", "prometheus"], { cwd: directory });
-  const [file] = new Bun.Glob("*.deb").scanSync(directory);
-  if (file === undefined) throw new Error("apt-get download has left no package file");
-  return join(directory, file);
+  const [file] = new Bun.Glob("*.deb").scanSync(download);
+  if (file === undefined) throw new Error(`apt-get download ${name} has left no package file`);
+  await run(["dpkg-deb", "-x", join(download, file), join(scratch, "tree")]);
 }
 
 function isProgram(path: string): boolean {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { run } from "./run.ts";
-import { findTool, TOOLS, type Tool } from "./tools.ts";
+import { findTool, PACKAGES, type SystemTool } from "./tools.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 
@@ -13,9 +13,9 @@ export async function installDependencies(): Promise<void> {
  * Sees to the tools: those that are missing are installed from Debian if we are root and apt-get is
  * there. Answers what is still missing and why; it never fails.
  */
-export async function installTools(tools: readonly Tool[]): Promise<Missing> {
+export async function installTools(tools: readonly SystemTool[]): Promise<Missing> {
   const missing = tools.filter((tool) => findTool(tool) === undefined);
-  const packages = [...new Set(missing.map((tool) => TOOLS[tool]))];
+  const packages = [...new Set(missing.map((tool) => PACKAGES[tool]))];
   if (packages.length === 0) return { tools: [], remedy: "" };
   const remedy = `apt-get install --no-install-recommends ${packages.join(" ")}`;
   if (process.getuid?.() !== 0 || !Bun.which("apt-get")) {
@@ -32,7 +32,7 @@ export async function installTools(tools: readonly Tool[]): Promise<Missing> {
 }
 
 export interface Missing {
-  readonly tools: readonly Tool[];
+  readonly tools: readonly SystemTool[];
   /** What to do about it, or what was tried, in one line. */
   readonly remedy: string;
 }

@@ -5,7 +5,7 @@ import { errorText } from "../src/lib/errors.ts";
 import { obtainPrometheus } from "./prometheus.ts";
 import { installDependencies, installTools } from "./setup.ts";
 import { readCounts, skippedTests } from "./test-report.ts";
-import { isTool, TOOLS } from "./tools.ts";
+import { SYSTEM_TOOLS } from "./tools.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 
@@ -13,7 +13,7 @@ const ROOT = resolve(import.meta.dir, "..");
 async function main(args: string[]): Promise<number> {
   await installDependencies();
   const programs = await prometheusPrograms();
-  const missing = await installTools(Object.keys(TOOLS).filter(isTool));
+  const missing = await installTools(SYSTEM_TOOLS);
   if (missing.tools.length > 0) console.error(`${missing.tools.join(", ")}: ${missing.remedy}`);
 
   // Everything temporary goes in here, so that nothing stays behind even if a test crashes.

@@ -1,15 +1,13 @@
 import { findPrometheus } from "./prometheus.ts";
 
-/** The programs from outside that tests run, each with the Debian package that holds it. */
-export const TOOLS = {
+/** The programs of the system that tests run, each with the Debian package that holds it. */
+export const PACKAGES = {
   bsdtar: "libarchive-tools",
   busybox: "busybox-static",
   curl: "curl",
   diff: "diffutils",
   flock: "util-linux",
   gzip: "gzip",
-  prometheus: "prometheus",
-  promtool: "prometheus",
   python3: "python3",
   script: "bsdutils",
   setpriv: "util-linux",
@@ -21,11 +19,14 @@ export const TOOLS = {
   zstd: "zstd",
 } as const;
 
-export type Tool = keyof typeof TOOLS;
+export type SystemTool = keyof typeof PACKAGES;
 
-export function isTool(name: string): name is Tool {
-  return Object.hasOwn(TOOLS, name);
-}
+/** What tests may need. Prometheus is never installed: see prometheus.ts. */
+export type Tool = SystemTool | "prometheus" | "promtool";
+
+export const SYSTEM_TOOLS = Object.keys(PACKAGES).filter((name): name is SystemTool =>
+  Object.hasOwn(PACKAGES, name),
+);
 
 /** Where the program lies, or undefined if this machine hasn't got it. Downloads nothing. */
 export function findTool(tool: Tool): string | undefined {
