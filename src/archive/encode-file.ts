@@ -10,9 +10,11 @@ const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 /**
  * The contents of a planned file: exactly `member.size` bytes, in fresh buffers of at most 512 KiB.
  *
- * `Bun.file(fd).stream()` reads one chunk ahead and no more, with `pread` from the slice's start on a
- * duplicate of the descriptor that it closes itself, also when it is cancelled; its argument, a chunk
- * size, has no effect. So the descriptor that is opened and checked here stays ours to close.
+ * As seen in Bun 1.4.5, `Bun.file(fd).slice(0, size).stream()` gives these bytes and no more, the first
+ * 256 KiB and then 512 KiB at a time whatever chunk size it is asked for, each in a buffer of its own;
+ * it reads one chunk ahead of its consumer, and on a duplicate of the descriptor, which it closes at
+ * the end, or when it was cancelled and the read under way has ended. So the descriptor that was
+ * checked stays ours to close.
  *
  * @throws Failure naming the file if it can't be read, isn't the planned one, or changes meanwhile
  */

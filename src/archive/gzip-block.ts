@@ -5,6 +5,9 @@ import type { TarPiece } from "./encode.ts";
 /** Bytes of input in a gzip member, at most. */
 export const GZIP_BLOCK = 1024 * 1024;
 
+/** The same for small things: fflate needs 10 ms for these, and the first are waited for. */
+export const GZIP_SMALL_BLOCK = 128 * 1024;
+
 /** A member is larger than its input at worst by its header and trailer and 5 bytes for each 64 KiB or so. */
 export const GZIP_OVERHEAD = 16 * 1024;
 

@@ -2,7 +2,7 @@ import { Failure } from "../lib/errors.ts";
 import type { Block, BlockPool } from "./compress-pool.ts";
 import { Slots } from "./compress-slots.ts";
 import type { TarPiece } from "./encode.ts";
-import { GZIP_BLOCK, GZIP_OVERHEAD } from "./gzip-block.ts";
+import { GZIP_BLOCK, GZIP_OVERHEAD, GZIP_SMALL_BLOCK } from "./gzip-block.ts";
 import { GzipWorker } from "./gzip-worker.ts";
 
 class SharedBlock implements Block {
@@ -21,7 +21,7 @@ class SharedBlock implements Block {
  * it may still be writing into a block.
  */
 export class GzipPool implements BlockPool {
-  readonly blockSize = { large: GZIP_BLOCK, small: GZIP_BLOCK };
+  readonly blockSize = { large: GZIP_BLOCK, small: GZIP_SMALL_BLOCK };
   readonly blocks: number;
   private readonly memory: readonly SharedBlock[];
   private readonly slots: Slots<SharedBlock>;

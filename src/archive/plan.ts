@@ -1,6 +1,8 @@
+import { isUtf8 } from "node:buffer";
 import {
   closeSync,
   constants,
+  type Dirent,
   fstatSync,
   lstatSync,
   openSync,
@@ -75,8 +77,8 @@ function contentSize(name: string, members: readonly Member[]): number {
 }
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
-/** A byte order mark is part of a name, not a mark. */
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** `/proc/self` is a link to this, which would have to be followed for each file. */
+const DESCRIPTORS = `/proc/${process.pid}/fd`;
 
 class Walk {
   readonly members: Member[] = [];
@@ -95,21 +97,28 @@ class Walk {
     const fd = this.attempt(path, () => openSync(location, flags));
     try {
       this.add("directory", path, fstatSync(fd));
-      for (const name of this.attempt(path, () => this.list(fd, path))) {
+      const held = `${DESCRIPTORS}/${fd}`;
+      for (const entry of this.attempt(path, () => this.list(held, path))) {
         await this.pause();
-        await this.visit(`/proc/self/fd/${fd}/${name}`, path === "" ? name : `${path}/${name}`);
+        const { name } = entry;
+        await this.visit(entry, `${held}/${name}`, path === "" ? name : `${path}/${name}`);
       }
     } finally {
       closeSync(fd);
     }
   }
 
-  private async visit(location: string, path: string): Promise<void> {
+  private async visit(entry: Dirent, location: string, path: string): Promise<void> {
+    if (entry.isDirectory()) return this.below(location, path);
+    // Some file systems don't tell the type in the listing.
     const stats = this.attempt(path, () => lstatSync(location));
+    if (stats.isDirectory()) return this.below(location, path);
     if (stats.isFile()) this.add("file", path, stats);
-    else if (stats.isDirectory())
-      await this.directory(location, path, DIRECTORY | constants.O_NOFOLLOW);
     else this.leftOut.push(`${shown(archivePath(this.name, path))} is ${kindOf(stats)}`);
+  }
+
+  private below(location: string, path: string): Promise<void> {
+    return this.directory(location, path, DIRECTORY | constants.O_NOFOLLOW);
   }
 
   private add(type: Member["type"], path: string, stats: Stats): void {
@@ -120,15 +129,16 @@ class Walk {
     this.members.push({ path, type, size, mtime, dev, ino, mtimeMs });
   }
 
-  private list(fd: number, path: string): string[] {
-    const names = readdirSync(`/proc/self/fd/${fd}`, { encoding: "buffer" });
-    return names.sort(Buffer.compare).map((bytes) => this.decode(bytes, path));
+  private list(held: string, path: string): Dirent[] {
+    const entries = readdirSync(held, { withFileTypes: true });
+    // What isn't UTF-8 comes as a replacement character, which could also be one by right.
+    if (entries.some(({ name }) => name.includes("\ufffd"))) this.requireUtf8(held, path);
+    return entries.sort((a, b) => compareBytes(a.name, b.name));
   }
 
-  private decode(name: Buffer, path: string): string {
-    try {
-      return utf8.decode(name);
-    } catch {
+  private requireUtf8(held: string, path: string): void {
+    for (const name of readdirSync(held, { encoding: "buffer" })) {
+      if (isUtf8(name)) continue;
       const where = shown(archivePath(this.name, path));
       const text = JSON.stringify(name.toString("latin1"));
       throw new Failure(
@@ -145,6 +155,14 @@ class Walk {
     }
   }
 }
+
+/** Strings compare by UTF-16 units, which is the order of UTF-8 but for what surrogates stand for. */
+function compareBytes(a: string, b: string): number {
+  if (SURROGATE.test(a) || SURROGATE.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : 1;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
 
 function kindOf(stats: Stats): string {
   if (stats.isSymbolicLink()) return "a symbolic link";

@@ -26,14 +26,16 @@ const PREFIX_BYTES = 155;
 /** The largest number of eleven octal digits: 8 GiB less one byte, or a day in the year 2242. */
 const MAX_OCTAL = 8 ** 11 - 1;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are ASCII, too.
+const ASCII = /^[\x00-\x7f]*$/;
 const utf8 = new TextEncoder();
 
 /** The bytes in front of a body: one ustar block, after a pax member of two or more if needed. */
 export function encodeTarHeader(header: TarHeader): Uint8Array {
   const path = utf8.encode(memberName(header));
-  const records = utf8.encode(paxRecords(header, path));
-  if (records.length === 0) return ustarBlock(path, typeFlag(header), header);
   const block = ustarBlock(path, typeFlag(header), header);
+  if (fitsUstar(header)) return block;
+  const records = utf8.encode(paxRecords(header));
   const pax = ustarBlock(utf8.encode("PaxHeaders"), "x", {
     type: "file",
     size: records.length,
@@ -46,10 +48,9 @@ export function encodeTarHeader(header: TarHeader): Uint8Array {
   return bytes;
 }
 
-/** The number of bytes that {@link encodeTarHeader} makes, without making most of them. */
+/** The number of bytes that {@link encodeTarHeader} makes, mostly without making them. */
 export function tarHeaderSize(header: TarHeader): number {
-  const records = paxRecords(header, utf8.encode(memberName(header)));
-  return records === "" ? BLOCK_SIZE : 2 * BLOCK_SIZE + padded(utf8.encode(records).length);
+  return fitsUstar(header) ? BLOCK_SIZE : encodeTarHeader(header).length;
 }
 
 /** `size` rounded up to whole blocks. */
@@ -65,11 +66,21 @@ function typeFlag(header: TarHeader): "0" | "5" {
   return header.type === "directory" ? "5" : "0";
 }
 
-/** What ustar's own fields cannot say: names that are long or not ASCII, and large numbers. */
-function paxRecords(header: TarHeader, path: Uint8Array): string {
+/** Whether ustar's own fields say all of it: no name that is long or not ASCII, no large number. */
+function fitsUstar(header: TarHeader): boolean {
+  return pathFits(header) && header.size <= MAX_OCTAL && header.mtime <= MAX_OCTAL;
+}
+
+function pathFits(header: TarHeader): boolean {
+  const name = memberName(header);
+  if (!ASCII.test(name)) return false;
+  return name.length <= NAME_BYTES || splitPath(utf8.encode(name)) !== undefined;
+}
+
+/** What the header in front of the header has to say. */
+function paxRecords(header: TarHeader): string {
   let records = "";
-  const ascii = path.every((byte) => byte < 0x80);
-  if (!ascii || splitPath(path) === undefined) records += paxRecord("path", memberName(header));
+  if (!pathFits(header)) records += paxRecord("path", memberName(header));
   if (header.size > MAX_OCTAL) records += paxRecord("size", String(header.size));
   if (header.mtime > MAX_OCTAL) records += paxRecord("mtime", String(header.mtime));
   return records;

@@ -8,7 +8,7 @@ const MIB = 1024 * 1024;
 
 /** Frames on Bun's thread pool, of which no more than `threads` are at work at once. */
 export class ZstdPool implements BlockPool {
-  readonly blockSize = { large: 4 * MIB, small: MIB };
+  readonly blockSize = { large: 4 * MIB, small: MIB / 2 };
   readonly blocks: number;
   private readonly slots: Slots<Block>;
   private readonly turns: Slots<number>;
