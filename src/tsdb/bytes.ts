@@ -14,8 +14,8 @@ export class ByteReader {
 
   reset(bytes: Uint8Array, start: number, end: number): void {
     this.#bytes = bytes;
-    this.at = start;
-    this.end = end;
+    this.at = start | 0;
+    this.end = end | 0;
     this.failed = false;
   }
 
@@ -32,13 +32,23 @@ export class ByteReader {
   /** Steps over `count` bytes. */
   skip(count: number): void {
     if (count > this.end - this.at) this.#fail();
-    else this.at += count;
+    else this.at += count | 0;
   }
 
   uvarint(): number {
-    const first = this.byte();
-    if (first < 0x80) return first;
-    return this.#uvarint(first);
+    // Most are of a few bytes: those go by integers of 32 bits, and without a call for each byte.
+    const bytes = this.#bytes;
+    const end = Math.min(this.end, this.at + 4);
+    let value = 0;
+    for (let at = this.at, shift = 0; at < end; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        this.at = at;
+        return value;
+      }
+    }
+    return this.#longUvarint();
   }
 
   /** The zigzag form: 0, -1, 1, -2, … are stored as 0, 1, 2, 3, … */
@@ -65,11 +75,11 @@ export class ByteReader {
     return top <= 1 && Number.isSafeInteger(signed) ? signed : this.#fail();
   }
 
-  #uvarint(first: number): number {
-    let value = first & 0x7f;
-    let scale = 128;
+  #longUvarint(): number {
+    let value = 0;
+    let scale = 1;
     // Ten bytes hold 64 bits; a real number ends within eight, as it stays below 2^53.
-    for (let i = 1; i < 10; i++) {
+    for (let i = 0; i < 10; i++) {
       const byte = this.byte();
       value += (byte & 0x7f) * scale;
       if (this.failed) return 0;

@@ -30,8 +30,10 @@ function makeTables(): Int32Array {
 export function crc32c(view: DataView, start: number, end: number, soFar = 0): number {
   const t = TABLES;
   let crc = ~soFar;
-  let at = start;
-  for (const end16 = end - 15; at < end16; at += 16) {
+  // Integers of the engine's integer type: one of the other kind, and it gives up on fast loads.
+  let at = start | 0;
+  const stop = end | 0;
+  for (const stop16 = stop - 15; at < stop16; at += 16) {
     const a = crc ^ view.getInt32(at, true);
     const b = view.getInt32(at + 4, true);
     const c = view.getInt32(at + 8, true);
@@ -54,7 +56,7 @@ export function crc32c(view: DataView, start: number, end: number, soFar = 0): n
       (t[256 + ((d >>> 16) & 255)] ?? 0) ^
       (t[d >>> 24] ?? 0);
   }
-  for (; at < end; at++) crc = (crc >>> 8) ^ (t[(crc ^ view.getUint8(at)) & 255] ?? 0);
+  for (; at < stop; at++) crc = (crc >>> 8) ^ (t[(crc ^ view.getUint8(at)) & 255] ?? 0);
   return ~crc;
 }
 

@@ -1,4 +1,5 @@
 import type { Findings } from "../findings.ts";
+import type { Segment } from "./segment.ts";
 import type { NamedSegment } from "./segments.ts";
 
 /** A chunk as the index describes it. */
@@ -32,7 +33,9 @@ export class ChunkReferences {
   constructor(segments: readonly NamedSegment[], findings: Findings) {
     this.#segments = segments;
     this.#findings = findings;
-    this.#seen = segments.map(({ segment }) => new Uint8Array((segment.starts.length + 7) >>> 3));
+    this.#seen = segments.map(
+      ({ segment }) => new Uint8Array((segment.list.starts.length + 7) >>> 3),
+    );
   }
 
   /**
@@ -51,8 +54,8 @@ export class ChunkReferences {
     const { segment, file } = named;
     if (chunk.segment > this.#segment) this.#goTo(chunk.segment, 0);
     let record = this.#record;
-    if (chunk.segment !== this.#segment || segment.starts.at(record) !== chunk.offset) {
-      record = segment.starts.indexOfSorted(chunk.offset);
+    if (chunk.segment !== this.#segment || segment.list.starts.at(record) !== chunk.offset) {
+      record = segment.list.starts.indexOfSorted(chunk.offset);
       if (record < 0) {
         this.#noRecord(named, chunk.offset, at, describe);
         return;
@@ -64,9 +67,8 @@ export class ChunkReferences {
     }
     this.#goTo(chunk.segment, record + 1);
     this.#mark(named, chunk, record, describe);
-    if (segment.times !== undefined) this.#compareTimes(named, chunk, record, describe);
-    const handle = segment.damaged.get(chunk.offset);
-    if (handle !== undefined) this.#findings.concerns(handle, describe());
+    if (segment.list.times !== undefined) this.#compareTimes(named, chunk, record, describe);
+    if (segment.list.damaged.size > 0) this.#nameDamage(segment, chunk.offset, describe);
   }
 
   /**
@@ -79,11 +81,19 @@ export class ChunkReferences {
       const text = `${this.#unchecked} chunks of the index lie where the segments can't be read`;
       this.#findings.add("chunk-unchecked", "chunks", undefined, text);
     }
-    const records = this.#segments.reduce((sum, { segment }) => sum + segment.starts.length, 0);
+    const records = this.#segments.reduce(
+      (sum, { segment }) => sum + segment.list.starts.length,
+      0,
+    );
     if (complete && this.#referred < records) {
       const text = `the index refers to ${this.#referred} of the ${records} chunks of the segments`;
       this.#findings.add("chunk-unreferenced", "chunks", undefined, text);
     }
+  }
+
+  #nameDamage(segment: Segment, offset: number, describe: () => string): void {
+    const handle = segment.list.damaged.get(offset);
+    if (handle !== undefined) this.#findings.concerns(handle, describe());
   }
 
   #goTo(segment: number, record: number): void {
@@ -128,8 +138,8 @@ export class ChunkReferences {
     record: number,
     describe: () => string,
   ): void {
-    const first = named.segment.times?.at(2 * record) ?? Number.NaN;
-    const last = named.segment.times?.at(2 * record + 1) ?? Number.NaN;
+    const first = named.segment.list.times?.at(2 * record) ?? Number.NaN;
+    const last = named.segment.list.times?.at(2 * record + 1) ?? Number.NaN;
     if (Number.isNaN(first) || (first === chunk.minTime && last === chunk.maxTime)) return;
     const hides = first < chunk.minTime || last > chunk.maxTime;
     const kind = hides ? "chunk-times" : "chunk-times-narrow";

@@ -1,9 +1,8 @@
 import { viewOf, zerosEnd } from "../bytes.ts";
 import { crc32c, crcText } from "../crc32c.ts";
 import type { Findings } from "../findings.ts";
-import { NumberList } from "../number-list.ts";
-import { decodeChunk, ENCODING_COUNT, encodingOf } from "./decode.ts";
-import type { ChunkTimes } from "./decoder.ts";
+import { Carry } from "./carry.ts";
+import { ChunkList } from "./chunk-list.ts";
 
 const MAGIC = 0x85bd40dd | 0;
 const HEADER_SIZE = 8;
@@ -28,26 +27,16 @@ const LARGEST_CHUNK = 16 * 1024 * 1024;
  * Records are checked where they lie in the pieces pushed; only one that straddles two is copied.
  */
 export class Segment {
-  /** Where each record begins, in bytes of the file: what the index refers to. */
-  readonly starts = new NumberList();
-  /** First and last timestamp of each record in turn, NaN if unknown; only if samples are decoded. */
-  readonly times: NumberList | undefined;
-  /** By encoding: how many chunks are sound, and the samples that they announce. */
-  readonly chunks = new Float64Array(ENCODING_COUNT);
-  readonly samples = new Float64Array(ENCODING_COUNT);
-  /** The handles of the kept findings about single records, by where the record begins. */
-  readonly damaged = new Map<number, number>();
+  /** Its chunks so far. */
+  readonly list: ChunkList;
   /** From here on, records couldn't be told apart. */
   lostFrom = Number.POSITIVE_INFINITY;
-  /** Bytes pushed. */
-  size = 0;
 
   readonly #file: string;
   readonly #findings: Findings;
-  readonly #span: ChunkTimes = { first: 0, last: 0 };
-  /** The beginning of a record, or of the header, in which the last piece ended. */
-  #carry = new Uint8Array(4096);
-  #carried = 0;
+  /** Bytes pushed. */
+  #size = 0;
+  readonly #carry = new Carry();
   /** The length of the length that {@link #itemSize} read last. */
   #lengthSize = 0;
   /** Where the last record is if its checksum was wrong: its length may be what is damaged. */
@@ -59,58 +48,46 @@ export class Segment {
   constructor(file: string, findings: Findings, decodeSamples: boolean) {
     this.#file = file;
     this.#findings = findings;
-    this.times = decodeSamples ? new NumberList() : undefined;
+    this.list = new ChunkList(file, findings, decodeSamples);
   }
 
   /** Checks the next piece of the file. The bytes are not kept. */
   push(bytes: Uint8Array): void {
-    const start = this.#carried > 0 ? this.#completeCarry(bytes) : 0;
-    const end = this.#take(bytes, start, bytes.length, this.size);
-    this.size += bytes.length;
-    this.#keep(bytes, end, bytes.length);
+    const start = this.#carry.size > 0 ? this.#completeCarry(bytes) : 0;
+    const end = this.#take(bytes, start, bytes.length, this.#size);
+    this.#size += bytes.length;
+    this.#carry.add(bytes, end, bytes.length);
   }
 
   /** Says that the last piece was pushed. */
   end(): void {
-    if (this.size < HEADER_SIZE) {
-      this.#loseHeader(`it has ${this.size} bytes, less than the header's ${HEADER_SIZE}`);
-    } else if (this.#carried > 0) {
-      const start = this.size - this.#carried;
-      this.#lose(start, `the file ends ${this.#carried} bytes into the record of a chunk`);
+    if (this.#size < HEADER_SIZE) {
+      this.#loseHeader(`it has ${this.#size} bytes, less than the header's ${HEADER_SIZE}`);
+    } else if (this.#carry.size > 0) {
+      const start = this.#size - this.#carry.size;
+      this.#lose(start, `the file ends ${this.#carry.size} bytes into the record of a chunk`);
     } else if (this.#zerosFrom !== undefined) {
-      const zeros = this.size - this.#zerosFrom;
+      const zeros = this.#size - this.#zerosFrom;
       this.#find("segment-zeros", this.#zerosFrom, `${zeros} zero bytes follow the last chunk`);
     }
   }
 
   /** Fills the carry up from `bytes` until its item is whole, and takes that. */
   #completeCarry(bytes: Uint8Array): number {
-    const start = this.size - this.#carried;
+    const carry = this.#carry;
+    const start = this.#size - carry.size;
     for (let used = 0; ; ) {
-      const missing = this.#itemSize(this.#carry, 0, this.#carried, start) - this.#carried;
+      const missing = this.#itemSize(carry.bytes, 0, carry.size, start) - carry.size;
       if (missing <= 0) {
-        const carried = this.#carried;
-        this.#carried = 0;
-        this.#take(this.#carry, 0, carried, start);
+        this.#take(carry.bytes, 0, carry.size, start);
+        carry.size = 0;
         return used;
       }
       if (used === bytes.length) return used;
       const end = Math.min(used + missing, bytes.length);
-      this.#keep(bytes, used, end);
+      carry.add(bytes, used, end);
       used = end;
     }
-  }
-
-  #keep(bytes: Uint8Array, start: number, end: number): void {
-    if (start === end) return;
-    const needed = this.#carried + end - start;
-    if (needed > this.#carry.length) {
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#carry.length));
-      larger.set(this.#carry.subarray(0, this.#carried));
-      this.#carry = larger;
-    }
-    this.#carry.set(bytes.subarray(start, end), this.#carried);
-    this.#carried = needed;
   }
 
   /**
@@ -143,12 +120,12 @@ export class Segment {
   #itemSize(bytes: Uint8Array, at: number, end: number, position: number): number {
     if (position === 0) return HEADER_SIZE;
     let length = 0;
-    let scale = 1;
     for (let i = 0; i < LONGEST_LENGTH; i++) {
       if (at + i >= end) return i + 1;
       const byte = bytes[at + i] ?? 0;
-      length += (byte & 0x7f) * scale;
-      scale *= 128;
+      // What the fifth byte could add is too large anyway.
+      if (i < LONGEST_LENGTH - 1) length |= (byte & 0x7f) << (7 * i);
+      else if (byte > 0) length = LARGEST_CHUNK + 1;
       if (byte < 0x80) {
         this.#lengthSize = i + 1;
         return length > 0 && length <= LARGEST_CHUNK ? i + 2 + length + CRC_SIZE : i + 1;
@@ -188,33 +165,7 @@ export class Segment {
       return;
     }
     this.#wrong = undefined;
-
-    this.starts.push(position);
-    const code = bytes[encodingAt] ?? 0;
-    const encoding = encodingOf(code);
-    const dataAt = encodingAt + 1;
-    const span = this.#span;
-    span.first = span.last = Number.NaN;
-    if (encoding === undefined) {
-      this.#damage("chunk-encoding", position, `the chunk's encoding ${code} is unknown`);
-    } else {
-      // Of a chunk without data, this reads its checksum.
-      const count = view.getUint16(dataAt) & encoding.countMask;
-      this.chunks[code] = (this.chunks[code] ?? 0) + 1;
-      this.samples[code] = (this.samples[code] ?? 0) + count;
-      if (crcAt - dataAt < 2 || count === 0) {
-        this.#damage("chunk-contradictory", position, "the chunk has no samples");
-      } else if (this.times !== undefined) {
-        const fault = decodeChunk(encoding, view, dataAt, crcAt, count, span);
-        if (fault !== undefined) {
-          const text = `the ${encoding.name} chunk is not sound: ${fault.text}`;
-          this.#damage(`chunk-${fault.kind}`, position, text);
-          span.first = span.last = Number.NaN;
-        }
-      }
-    }
-    this.times?.push(span.first);
-    this.times?.push(span.last);
+    this.list.add(view, position, encodingAt, crcAt);
   }
 
   /** A record of which only the length was taken: the first of trailing zeros, or damage. */
@@ -230,33 +181,21 @@ export class Segment {
       return;
     }
     this.#wrong = position;
-    this.starts.push(position);
-    this.times?.push(Number.NaN);
-    this.times?.push(Number.NaN);
     const text = `the chunk's checksum is ${crcText(crc)}, not the stored ${crcText(stored)}`;
-    this.#damage("chunk-checksum", position, text);
+    this.list.addDamaged(position, text);
   }
 
   /** Gives up the records from `position` on, or from behind the wrong one before it. */
   #lose(position: number, reason: string): void {
     this.#find("chunk-record", position, `${reason}: what follows can't be checked`);
     this.lostFrom = this.#wrong === undefined ? position : this.#wrong + 1;
-    this.#carried = 0;
+    this.#carry.size = 0;
     this.#zerosFrom = undefined;
   }
 
   #loseHeader(reason: string): void {
     this.#find("segment-header", 0, `it is not a segment of chunks: ${reason}`);
     this.lostFrom = 0;
-  }
-
-  #damage(
-    kind: "chunk-checksum" | "chunk-encoding" | "chunk-undecodable" | "chunk-contradictory",
-    position: number,
-    message: string,
-  ): void {
-    const handle = this.#findings.add(kind, this.#file, position, message);
-    if (handle >= 0) this.damaged.set(position, handle);
   }
 
   #find(

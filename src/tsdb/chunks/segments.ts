@@ -57,7 +57,7 @@ export class Segments {
 
   /** All chunks, damaged ones included. */
   get chunks(): number {
-    return this.#segments.reduce((sum, { segment }) => sum + segment.starts.length, 0);
+    return this.#segments.reduce((sum, { segment }) => sum + segment.list.starts.length, 0);
   }
 
   /** Whether {@link encodings} counts every chunk there ever was. */
@@ -73,7 +73,7 @@ export class Segments {
     for (let code = 0; code < ENCODING_COUNT; code++) {
       const encoding = encodingOf(code);
       const sum = (of: "chunks" | "samples") =>
-        this.#segments.reduce((total, { segment }) => total + (segment[of][code] ?? 0), 0);
+        this.#segments.reduce((total, { segment }) => total + (segment.list[of][code] ?? 0), 0);
       if (encoding === undefined || sum("chunks") === 0) continue;
       const { name, holds } = encoding;
       counts.push({ code, name, holds, chunks: sum("chunks"), samples: sum("samples") });

@@ -53,7 +53,10 @@ class PostingsCheck {
   readonly #series: Series;
   readonly #symbols: Symbols;
   readonly #findings: Findings;
-  /** Of the list read last. */
+  /** Of the list at hand, as far as it was read. */
+  #crc = 0;
+  #ids = 0;
+  #lastId = -1;
   #ascends = true;
   #fingerprint = 0;
   #isAll = true;
@@ -67,56 +70,76 @@ class PostingsCheck {
 
   /** Checks the list at `start`, and that nothing but padding is between it and `end`. */
   list(start: number, end: number, place: number): void {
-    const countAt = start + LENGTH_SIZE;
-    const room = end - countAt - CRC_SIZE;
-    const head =
-      room < COUNT_SIZE ? undefined : viewOf(this.#spool.read(start, countAt + COUNT_SIZE));
-    const length = head?.getUint32(0) ?? 0;
-    const count = head?.getUint32(LENGTH_SIZE) ?? 0;
-    if (length !== COUNT_SIZE + ID_SIZE * count || length > room) {
+    let view = this.#window(start, end);
+    const room = end - start - LENGTH_SIZE - CRC_SIZE;
+    const length = room < COUNT_SIZE ? 0 : view.getUint32(0);
+    if (length < COUNT_SIZE || length > room) {
       this.#damaged(start, place, "its length is wrong");
       return;
     }
-    const crcAt = countAt + length;
-    const crc = this.#readIds(countAt, crcAt);
-    if (crc !== viewOf(this.#spool.read(crcAt, crcAt + CRC_SIZE)).getInt32(0)) {
+    const count = view.getUint32(LENGTH_SIZE);
+    const crcAt = start + LENGTH_SIZE + length;
+    this.#begin();
+    // Nearly every list lies in one window; one of a million series goes on in the next.
+    let at = LENGTH_SIZE;
+    for (let position = start + at; ; ) {
+      const size = Math.min(view.byteLength - at, crcAt - position);
+      this.#take(view, at, at + size, position === start + at ? COUNT_SIZE : 0);
+      at += size;
+      position += size;
+      if (at + CRC_SIZE <= view.byteLength) break;
+      view = this.#window(position, end);
+      at = 0;
+    }
+    if (this.#crc !== view.getInt32(at)) {
       this.#damaged(start, place, "its checksum is wrong");
       return;
     }
     this.gap(crcAt + CRC_SIZE, end);
-    this.#compare(start, place, count);
+    if (length === COUNT_SIZE + ID_SIZE * count) this.#compare(start, place, count);
+    else this.#wrong(start, place, `its length is not that of ${count} series`);
   }
 
   gap(start: number, end: number): void {
+    if (start === end) return;
     const bytes = this.#spool.read(start, Math.min(end, start + WINDOW));
     checkGap(bytes, 0, bytes.length, start, PADDING, this.#findings);
   }
 
-  /** Goes through the ids in `[start, end)`, which begins with their count; gives the checksum. */
-  #readIds(start: number, end: number): number {
+  #window(start: number, end: number): DataView {
+    return viewOf(this.#spool.read(start, Math.min(end, start + WINDOW)));
+  }
+
+  #begin(): void {
+    this.#crc = 0;
+    this.#ids = 0;
+    this.#lastId = -1;
+    this.#ascends = true;
+    this.#fingerprint = 0;
+    this.#isAll = true;
+  }
+
+  /** Takes `[start, end)` of a list, in which ids begin after so many bytes. */
+  #take(view: DataView, start: number, end: number, idsAfter: number): void {
+    this.#crc = crc32c(view, start, end, this.#crc);
     const all = this.#series.ids;
-    let crc = 0;
-    let before = -1;
-    let ascends = true;
-    let sum = 0;
-    let index = 0;
-    let isAll = (end - start) / ID_SIZE === all.length + 1;
-    for (let from = start; from < end; from += WINDOW) {
-      const view = viewOf(this.#spool.read(from, Math.min(from + WINDOW, end)));
-      const size = view.byteLength;
-      crc = crc32c(view, 0, size, crc);
-      for (let at = from === start ? COUNT_SIZE : 0; at < size; at += ID_SIZE) {
-        const id = view.getUint32(at);
-        ascends &&= id > before;
-        before = id;
-        sum = (sum + fingerprint(id)) | 0;
-        if (isAll) isAll = all.at(index++) === id;
-      }
+    let last = this.#lastId;
+    let ascends = this.#ascends;
+    let sum = this.#fingerprint;
+    let isAll = this.#isAll;
+    let index = this.#ids;
+    for (let at = start + idsAfter; at + ID_SIZE <= end; at += ID_SIZE) {
+      const id = view.getUint32(at);
+      ascends &&= id > last;
+      last = id;
+      sum = (sum + fingerprint(id)) | 0;
+      if (isAll) isAll = all.at(index++) === id;
     }
+    this.#lastId = last;
     this.#ascends = ascends;
     this.#fingerprint = sum;
     this.#isAll = isAll;
-    return crc;
+    this.#ids = index;
   }
 
   /** Compares the list just read with the series. */
@@ -124,7 +147,8 @@ class PostingsCheck {
     if (!this.#ascends) this.#wrong(start, place, "its series do not ascend");
     if (!this.#series.complete) return;
     if (place === ALL_SERIES) {
-      if (!this.#isAll) this.#wrong(start, place, "it has other series than the index");
+      if (!this.#isAll || count !== this.#series.ids.length)
+        this.#wrong(start, place, "it has other series than the index");
       return;
     }
     if (place === NO_SERIES) return;
