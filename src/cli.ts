@@ -6,7 +6,7 @@ import { pruneCommand } from "./commands/prune.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { errorText, UsageError } from "./lib/errors.ts";
 import { plainLog } from "./lib/log.ts";
-import { EXIT, exitStatus, runCommands } from "./lib/program.ts";
+import { EXIT, exitStatus, Interrupted, runCommands } from "./lib/program.ts";
 import { versionText } from "./lib/version.ts";
 
 const NAME = "prombackup";
@@ -38,5 +38,7 @@ try {
 } catch (error) {
   process.stderr.write(`${NAME}: ${errorText(error)}\n`);
   if (error instanceof UsageError) process.stderr.write(`Try "${NAME} help".\n`);
+  // What is stuck in the system, such as the opening of a pipe, would keep an interrupted program.
+  if (error instanceof Interrupted) process.exit(exitStatus(error));
   process.exitCode = exitStatus(error);
 }

@@ -9,6 +9,7 @@ import { choiceOfBoolean, defaulted, oneOf, optional, text, toggle } from "../li
 import type { Log } from "../lib/log.ts";
 import { startProgress } from "../lib/progress.ts";
 import {
+  checkTarget,
   openFileSink,
   removeLeftovers,
   type Sink,
@@ -135,13 +136,7 @@ async function prepareTarget({ output, format }: CreateRequest): Promise<void> {
     );
     return removeLeftovers(".", defaultName);
   }
-  // Opened and let go again: a directory that isn't there or can't be written to fails now.
-  const sink = await openFileSink(output).catch((error: unknown) => {
-    throw error instanceof Failure
-      ? error
-      : new Failure(`can't write ${output}: ${errorText(error)}`);
-  });
-  await sink.discard();
+  await checkTarget(output);
 }
 
 async function fetchArchive(

@@ -9,6 +9,7 @@ export type LockKind = "shared" | "exclusive";
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 /** <errno.h>: somebody else holds the lock. The same on every architecture that Bun runs on. */
 const EWOULDBLOCK = 11;
 
@@ -44,6 +45,14 @@ export function tryFlock(fd: number, kind: LockKind): boolean {
   if (code === EWOULDBLOCK) return false;
   const [name, text] = getSystemErrorMap().get(-code) ?? [`errno ${code}`, "unknown error"];
   throw new Failure(`flock failed: ${text} (${name})`);
+}
+
+/**
+ * Ends a lock before its descriptor is closed. Closing alone would do, but for a moment after a child
+ * process was started the child still holds a copy of each descriptor, and the lock with it.
+ */
+export function unlockFlock(fd: number): void {
+  libc?.flock(fd, LOCK_UN);
 }
 
 /** Opened at the first lock and not before: a program that locks nothing runs on any system. */

@@ -35,9 +35,7 @@ export const PARTIAL_SUFFIX = ".prombackup-partial";
  * @throws Failure if the target can't be written, or another run is writing it.
  */
 export async function openFileSink(target: string): Promise<Sink> {
-  const real = await followLink(target);
-  const existing = await stat(real).catch(absent);
-  if (existing?.isDirectory()) throw new Failure(`${target} is a directory: name a file`);
+  const { real, existing } = await lookAt(target);
   if (existing !== undefined && !existing.isFile()) return openDeviceSink(real);
   const partial = `${real}${PARTIAL_SUFFIX}`;
   await removeLeftover(partial);
@@ -55,6 +53,27 @@ export async function openFileSink(target: string): Promise<Sink> {
       await file.close();
     },
   };
+}
+
+/**
+ * Finds out what would keep {@link openFileSink} from writing, and leaves nothing behind. A pipe or a
+ * device is not opened for that: its reader would take it for the end.
+ *
+ * @throws Failure as openFileSink would
+ */
+export async function checkTarget(target: string): Promise<void> {
+  const { existing } = await lookAt(target);
+  if (existing !== undefined && !existing.isFile()) return;
+  const sink = await openFileSink(target);
+  await sink.discard();
+}
+
+/** Where a target's content is, behind symbolic links, and what is there now. */
+async function lookAt(target: string) {
+  const real = await followLink(target);
+  const existing = await stat(real).catch(absent);
+  if (existing?.isDirectory()) throw new Failure(`${target} is a directory: name a file`);
+  return { real, existing };
 }
 
 /** Removes unfinished files in a directory that a killed run left and whose target's name matches. */
@@ -172,5 +191,5 @@ async function named<T>(target: string, work: () => Promise<T>): Promise<T> {
 }
 
 function absent(error: unknown): undefined {
-  if (errorCode(error) !== "ENOENT") throw new Failure(errorText(error));
+  if (errorCode(error) !== "ENOENT") throw new Failure(`can't write there: ${errorText(error)}`);
 }

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, Failure } from "../lib/errors.ts";
-import { type LockKind, tryFlock } from "../lib/flock.ts";
+import { type LockKind, tryFlock, unlockFlock } from "../lib/flock.ts";
 import { SnapshotInUse, SnapshotInvalid, SnapshotNotFound } from "./errors.ts";
 import { descriptorPath, HOLD_DIRECTORY } from "./held.ts";
 import { checkSnapshotName } from "./name.ts";
@@ -100,7 +100,9 @@ export function tryLockDirectory(
 ): SnapshotLock | undefined {
   let fd: number | undefined = openSync(path, flags);
   const release = () => {
-    if (fd !== undefined) closeSync(fd);
+    if (fd === undefined) return;
+    unlockFlock(fd);
+    closeSync(fd);
     fd = undefined;
   };
   try {

@@ -434,3 +434,18 @@ test("on a terminal a progress line is drawn and taken away, elsewhere there is 
   const piped = await run("prombackup", args);
   expect(piped.stderr).toMatch(/^prombackup: wrote [^\n]+\n$/);
 });
+
+test("a named pipe's reader gets the whole archive", async () => {
+  const cwd = tempDir();
+  expect(await Bun.spawn(["mkfifo", "pipe"], { cwd }).exited).toBe(0);
+  const reader = Bun.spawn(["tar", "tf", "pipe"], { cwd, stdout: "pipe" });
+  const { status, stderr } = await create(cwd, "--output", "pipe");
+  expect([status, stderr]).toEqual([0, expect.stringContaining("wrote")]);
+  expect(await reader.stdout.text()).toContain("/meta.json\n");
+  expect(await reader.exited).toBe(0);
+});
+
+test("a full disk is told, and the old file is intact", async () => {
+  const { status, stderr } = await create(tempDir(), "--output", "/dev/full");
+  expect([status, stderr]).toEqual([1, expect.stringContaining("ENOSPC")]);
+});
