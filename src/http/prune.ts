@@ -22,6 +22,14 @@ export async function handlePrune(
   parts: PruneParts,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
+  const given = parameters.getAll("keep_within");
+  // Only one that isn't there at all stands for 0: a slip must not prune everything.
+  if (given.length > 1 || given[0] === "") {
+    throw new HttpError(
+      400,
+      `Parsing keep_within: invalid duration ${JSON.stringify(given.join(","))}`,
+    );
+  }
   const keepWithin = parsedParameter(parameters, "keep_within", parseDuration) ?? 0;
   if (keepWithin < 0) throw new HttpError(400, "KeepWithin must be larger than or equal to zero");
   holdOpen();
