@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { obtainPrometheus } from "../scripts/prometheus.ts";
 import { makeRandomWalk, type RandomWalk } from "../scripts/random-walk.ts";
 import { run } from "../scripts/run.ts";
-import { readTar } from "../src/archive/tar-reader.ts";
+import { readTar } from "../src/archive/tar/reader.ts";
 import { BlockCheck, type CheckLevel } from "../src/tsdb/check-block.ts";
 
 /**

@@ -5,8 +5,8 @@ const ROOT = resolve(import.meta.dir, "..");
 
 const PROGRAMS = [
   // The worker is an entry point of its own: the bundler can't see it behind a computed URL.
-  { name: "prombackup-server", entries: ["src/server.ts", "src/archive/compress-worker.ts"] },
-  { name: "prombackup", entries: ["src/cli.ts", "src/archive/compress-worker.ts"] },
+  { name: "prombackup-server", entries: ["src/server.ts", "src/archive/compress/worker.ts"] },
+  { name: "prombackup", entries: ["src/cli.ts", "src/archive/compress/worker.ts"] },
 ];
 
 /** Compiles both programs into `directory`, which is made if it is missing. Throws on any failure. */

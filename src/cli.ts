@@ -14,7 +14,7 @@ const NAME = "prombackup";
 const context = {
   log: plainLog(NAME, (line) => void process.stderr.write(line)),
   // Written here since a compiled program finds its other entry points relative to the entry alone.
-  workerUrl: new URL("./archive/compress-worker.ts", import.meta.url),
+  workerUrl: new URL("./archive/compress/worker.ts", import.meta.url),
 };
 const work = [
   createCommand(context),

@@ -7,7 +7,7 @@ import { versionText } from "./lib/version.ts";
 const NAME = "prombackup-server";
 
 // Written here since a compiled program finds its other entry points relative to the entry alone.
-const command = serverCommand(new URL("./archive/compress-worker.ts", import.meta.url));
+const command = serverCommand(new URL("./archive/compress/worker.ts", import.meta.url));
 
 try {
   await runSingle(

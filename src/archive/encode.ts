@@ -1,7 +1,7 @@
 import { slices } from "../lib/slices.ts";
 import { readPlannedFile } from "./encode-file.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
-import { encodeTarHeader, padded, TAR_END_SIZE } from "./tar-header.ts";
+import { encodeTarHeader, padded, TAR_END_SIZE } from "./tar/header.ts";
 
 /** A file over this many bytes starts a fresh run of the compressor, by contract. */
 export const LARGE_FILE = 1024 * 1024;

@@ -13,7 +13,7 @@ import { Failure } from "../lib/errors.ts";
 import { slices } from "../lib/slices.ts";
 import { fileFailure } from "./file-failure.ts";
 import { shown } from "./shown.ts";
-import { padded, TAR_END_SIZE, tarHeaderSize } from "./tar-header.ts";
+import { padded, TAR_END_SIZE, tarHeaderSize } from "./tar/header.ts";
 
 /** A directory or a regular file of a snapshot, as it was when the archive was planned. */
 export interface Member {

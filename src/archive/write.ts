@@ -1,11 +1,11 @@
 import { Failure } from "../lib/errors.ts";
 import { slices } from "../lib/slices.ts";
-import type { Compressor } from "./compress.ts";
+import type { Compressor } from "./compress/compress.ts";
 import { encodeTar, type TarPiece } from "./encode.ts";
 import type { ArchiveFormat } from "./format.ts";
 import type { ArchivePlan } from "./plan.ts";
 
-export { type Compressor, type CompressorOptions, createCompressor } from "./compress.ts";
+export { type Compressor, type CompressorOptions, createCompressor } from "./compress/compress.ts";
 
 /** Headers and small files are joined up to this many bytes: each chunk costs its consumers a turn. */
 const JOINED = 128 * 1024;

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { Client, networkTransport } from "../api/client.ts";
-import { BlockContents, type ContentReport } from "../archive/check-blocks.ts";
-import { decompress } from "../archive/decompress.ts";
+import { decompress } from "../archive/decompress/decompress.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
-import { inspectArchive, type SnapshotReport } from "../archive/inspect.ts";
-import { readTar } from "../archive/tar-reader.ts";
+import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
+import { inspectArchive, type SnapshotReport } from "../archive/inspect/inspect.ts";
+import { readTar } from "../archive/tar/reader.ts";
 import { type Command, command } from "../lib/command.ts";
 import { DamagedError, errorCode, errorText, Failure, UsageError } from "../lib/errors.ts";
 import { httpUrl, optional, text, toggle } from "../lib/flags.ts";

@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { decompress } from "../../src/archive/decompress.ts";
-import { inspectArchive, type SnapshotReport } from "../../src/archive/inspect.ts";
-import { readTar } from "../../src/archive/tar-reader.ts";
+import { decompress } from "../../src/archive/decompress/decompress.ts";
+import { inspectArchive, type SnapshotReport } from "../../src/archive/inspect/inspect.ts";
+import { readTar } from "../../src/archive/tar/reader.ts";
 import { DamagedError } from "../../src/lib/errors.ts";
 
 export const SNAPSHOT = "20261122T155836Z-16a76bfa17aabbcc";

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Tool } from "../../scripts/tools.ts";
-import { decompress } from "../../src/archive/decompress.ts";
+import { decompress } from "../../src/archive/decompress/decompress.ts";
 import type { ArchiveFormat } from "../../src/archive/format.ts";
 import { planArchive } from "../../src/archive/plan.ts";
 import { atEnd } from "../support/at-end.ts";

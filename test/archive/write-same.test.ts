@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { decodeHeader } from "../../src/archive/tar-decode.ts";
+import { decodeHeader } from "../../src/archive/tar/decode.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import { flipped, output, seeded } from "./read-support.ts";

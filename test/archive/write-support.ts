@@ -8,7 +8,7 @@ import { atEnd } from "../support/at-end.ts";
 export const FORMATS = ARCHIVE_FORMATS;
 export const NAME = "20261122T155836Z-16a76bfa17aabbcc";
 export const MIB = 1024 * 1024;
-export const WORKER_URL = new URL("../../src/archive/compress-worker.ts", import.meta.url);
+export const WORKER_URL = new URL("../../src/archive/compress/worker.ts", import.meta.url);
 
 /** Ends with the test, or with the test file when called outside of a test. */
 export function makeCompressor(

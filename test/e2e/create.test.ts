@@ -438,7 +438,7 @@ test("on a terminal a progress line is drawn and taken away, elsewhere there is 
 test("a named pipe's reader gets the whole archive", async () => {
   const cwd = tempDir();
   expect(await Bun.spawn(["mkfifo", "pipe"], { cwd }).exited).toBe(0);
-  const reader = Bun.spawn(["tar", "tf", "pipe"], { cwd, stdout: "pipe" });
+  const reader = Bun.spawn(["tar", "tBf", "pipe"], { cwd, stdout: "pipe" });
   const { status, stderr } = await create(cwd, "--output", "pipe");
   expect([status, stderr]).toEqual([0, expect.stringContaining("wrote")]);
   expect(await reader.stdout.text()).toContain("/meta.json\n");

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { decompress } from "../../../src/archive/decompress.ts";
-import { readTar } from "../../../src/archive/tar-reader.ts";
+import { decompress } from "../../../src/archive/decompress/decompress.ts";
+import { readTar } from "../../../src/archive/tar/reader.ts";
 import { BlockCheck, type BlockResult, type CheckLevel } from "../../../src/tsdb/check-block.ts";
 
 const DATA = join(import.meta.dir, "..", "..", "data");
