@@ -16,12 +16,7 @@ const context = {
   // Written here since a compiled program finds its other entry points relative to the entry alone.
   workerUrl: new URL("./archive/compress/worker.ts", import.meta.url),
 };
-const work = [
-  createCommand(context),
-  verifyCommand(context),
-  listCommand(context),
-  pruneCommand(context),
-];
+const work = [createCommand(context), verifyCommand(), listCommand(context), pruneCommand(context)];
 const commands = [...work, ...helpCommands(work)];
 
 // A reader that leaves early (head) must not end in a stack trace; writers are told by their callbacks.

@@ -1,4 +1,5 @@
-import { errorCode, errorText, Failure } from "./lib/errors.ts";
+import { errorText, Failure } from "./lib/errors.ts";
+import { noAnswerReason } from "./lib/network.ts";
 import { isSnapshotName } from "./snapshots/name.ts";
 
 /** Prometheus answered its snapshot call with a name that can't be a snapshot's. */
@@ -52,11 +53,15 @@ export class Prometheus {
 
   private async call(method: string, url: URL, signal: AbortSignal): Promise<Response> {
     try {
-      // Without timeout: false, Bun's fetch gives up after some minutes whatever the signal says.
-      return await fetch(url, { method, signal, redirect: "manual", ...{ timeout: false } });
+      // Without timeout: false, Bun's fetch gives up after some minutes whatever the signal says. With
+      // a kept connection it repeats a request whose connection breaks: a second snapshot.
+      const options = { redirect: "manual", keepalive: false, ...{ timeout: false } } as const;
+      return await fetch(url, { method, signal, ...options });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new Failure(`${this.unreachable(cause)}`, { cause });
+      throw new Failure(
+        `can't reach Prometheus at ${this.shown}: ${noAnswerReason(cause)}: is Prometheus running, and is --prometheus-endpoint right?`,
+      );
     }
   }
 
@@ -77,14 +82,6 @@ export class Prometheus {
     url.username = "";
     url.password = "";
     return url.href;
-  }
-
-  private unreachable(cause: unknown): string {
-    const code = errorCode(cause);
-    if (code === "ConnectionRefused" || code === "ECONNREFUSED") {
-      return `nothing listens at ${this.shown}: is Prometheus running, and is --prometheus-endpoint right?`;
-    }
-    return `can't reach Prometheus at ${this.shown} (is --prometheus-endpoint right?)`;
   }
 
   private redirected(response: Response): Failure {

@@ -1,6 +1,7 @@
 import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import { Failure } from "../lib/errors.ts";
+import { noAnswerReason } from "../lib/network.ts";
 import {
   type DownloadStatus,
   HEADERS,
@@ -25,6 +26,18 @@ export interface IncomingDownload {
   /** Bytes of the body, if the server tells. */
   readonly archiveSize: number | undefined;
   readonly body: AsyncIterable<Uint8Array>;
+  /** For one whose body nobody has begun to read: ends it, so that the server stops sending. */
+  cancel(): Promise<void>;
+}
+
+/** The server answered, but not as was hoped. */
+export class Refused extends Failure {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 /** More than any answer but an archive. */
@@ -38,10 +51,14 @@ export const networkTransport: Transport = (request) =>
 
 /** The client of a prombackup server, this program's or Go's. */
 export class Client {
-  /** @param base The server's URL; a path prefix is kept. */
+  /**
+   * @param base The server's URL; a path prefix is kept.
+   * @param remote False for the app within this process: no server is spoken of then.
+   */
   constructor(
     private readonly base: URL,
     private readonly transport: Transport,
+    private readonly remote = true,
   ) {}
 
   /** Has a snapshot taken and tells its name. */
@@ -61,10 +78,11 @@ export class Client {
   ): Promise<IncomingDownload> {
     const query = new URLSearchParams({ format, name });
     const response = await this.send("GET", ROUTES.download, query, signal);
-    if (response.status !== 200 || response.body === null) throw await refusal(response);
+    const { body } = response;
+    if (response.status !== 200 || body === null) throw await this.refusal(response);
     const id = response.headers.get(HEADERS.downloadId);
     if (!id) {
-      await response.body.cancel();
+      await body.cancel();
       throw new Failure(
         `the answer has no ${HEADERS.downloadId} header, so the download can't be proven: is this a prombackup server?`,
       );
@@ -77,7 +95,8 @@ export class Client {
         `${name}${FORMAT_DETAILS[format].extension}`,
       ),
       archiveSize: Number.isSafeInteger(size) && size >= 0 ? size : undefined,
-      body: response.body,
+      body,
+      cancel: () => body.cancel(),
     };
   }
 
@@ -117,7 +136,7 @@ export class Client {
     statuses: readonly number[] = [200],
   ): Promise<unknown> {
     const response = await this.send(method, route, query, signal);
-    if (!statuses.includes(response.status)) throw await refusal(response);
+    if (!statuses.includes(response.status)) throw await this.refusal(response);
     const text = await boundedText(response);
     try {
       return JSON.parse(text);
@@ -141,34 +160,31 @@ export class Client {
       return await this.transport(new Request(url.href, { method, signal }));
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new Failure(`${method} ${url.origin}${url.pathname}: ${unreachable(cause)}`);
+      throw new Failure(
+        `${method} ${url.origin}${url.pathname}: ${noAnswerReason(cause)}: is prombackup-server running there?`,
+      );
     }
   }
-}
 
-function unreachable(cause: unknown): string {
-  const code = errorCode(cause);
-  if (code === "ConnectionRefused" || code === "ECONNREFUSED")
-    return "nothing listens there: is prombackup-server running?";
-  // What Bun adds is advice for its own callers.
-  return errorText(cause).replace(/ For more information, pass .*$/, "");
-}
-
-/** An answer that isn't the one hoped for, in the server's own words. */
-async function refusal(response: Response): Promise<Failure> {
-  const location = response.headers.get("Location");
-  if (response.status >= 300 && response.status < 400 && location !== null) {
-    await response.body?.cancel();
-    return new Failure(
-      `the server redirects to ${location}, which is not followed: name that address with --server if it is the right one`,
-    );
+  /** An answer that isn't the one hoped for, in the server's own words. */
+  private async refusal(response: Response): Promise<Failure> {
+    const { status } = response;
+    const location = response.headers.get("Location");
+    if (status >= 300 && status < 400 && location !== null) {
+      await response.body?.cancel();
+      return new Refused(
+        status,
+        `the server redirects to ${location}, which is not followed: name that address with --server if it is the right one`,
+      );
+    }
+    const text = (await boundedText(response)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
+    if (!this.remote) return new Refused(status, text);
+    const hint =
+      text === "404 page not found"
+        ? ": this server doesn't offer that, or --server needs another path"
+        : "";
+    return new Refused(status, `the server answered ${status}: ${text}${hint}`);
   }
-  const text = (await boundedText(response)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
-  const hint =
-    text === "404 page not found"
-      ? ": this server doesn't offer that, or --server needs another path"
-      : "";
-  return new Failure(`the server answered ${response.status}: ${text}${hint}`);
 }
 
 async function boundedText(response: Response): Promise<string> {

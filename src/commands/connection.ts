@@ -15,6 +15,7 @@ export const connectionFlags = {
     description: "Base URL of prombackup-server; a path prefix is kept.",
     valueHint: "URL",
     env: "PROMBACKUP_ENDPOINT",
+    excludes: ["snapshot-dir"],
   }),
   "snapshot-dir": optional(text, {
     description:
@@ -87,9 +88,9 @@ async function withLocalApp<T>(
     workerUrl,
   };
   const app = new App(settings, warningsOnly(log));
-  const client = new Client(new URL("http://localhost/"), (request) =>
-    app.fetch(request, { peer: undefined, holdOpen: () => {} }),
-  );
+  const transport = (request: Request) =>
+    app.fetch(request, { peer: undefined, holdOpen: () => {} });
+  const client = new Client(new URL("http://localhost/"), transport, false);
   try {
     return await interruptible((signal) => work({ client, local: true, signal }));
   } finally {

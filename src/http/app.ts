@@ -17,6 +17,7 @@ import { textResponse } from "./respond.ts";
 import { dispatch, type Exchange, type Route } from "./router.ts";
 import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
 import { handleDownloadStatus, handleListDownloads } from "./status.ts";
+import { requestTarget } from "./target.ts";
 
 export interface AppSettings {
   readonly prometheusEndpoint: URL;
@@ -70,7 +71,7 @@ export class App {
     request: Request,
     connection: Pick<Exchange, "peer" | "holdOpen">,
   ): Promise<Response> {
-    const url = new URL(request.url);
+    const url = requestTarget(request);
     if (this.stopping && !ANSWERED_WHILE_STOPPING.includes(url.pathname)) {
       return textResponse(503, "prombackup-server is shutting down", { Connection: "close" });
     }
@@ -155,7 +156,7 @@ export function logRequest(
   response: Response,
   peer: string | undefined,
 ): void {
-  const { pathname, search } = new URL(request.url);
+  const { pathname, search } = requestTarget(request);
   log.info("request", {
     method: request.method,
     path: pathname + search,

@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import type { Server } from "bun";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -46,6 +47,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
   await finishRemovals(snapshotDir, log);
   const app = new App(settings.app, log);
   const stopSignal = nextStopSignal();
+  await requireResolvable(settings.listen.hostname);
   const server = listen(settings.listen, app, log);
   log.info("listening", { address: shownAddress(settings.listen.hostname, server.port) });
   const { autoprune } = settings;
@@ -74,6 +76,17 @@ async function finishRemovals(snapshotDir: string, log: Log): Promise<void> {
   } catch (error) {
     log.warn("the removal of a snapshot could not be finished", { error: errorText(error) });
   }
+}
+
+/** Bun tells a host that can't be resolved as a connection that was reset. */
+async function requireResolvable(hostname: string | undefined): Promise<void> {
+  if (hostname === undefined) return;
+  await lookup(hostname).catch((cause: unknown) => {
+    throw new Failure(
+      `can't listen on ${hostname}: the name can't be resolved: give --listen-address an address of this machine`,
+      { cause },
+    );
+  });
 }
 
 function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<undefined> {

@@ -1,5 +1,5 @@
-import { UsageError } from "./errors.ts";
-import type { Flags } from "./flags.ts";
+import { errorText, UsageError } from "./errors.ts";
+import { type Flags, goBoolean } from "./flags.ts";
 
 /** What stood on a command line: flags under their defined names, and the other words. */
 export interface ParsedArgv {
@@ -36,8 +36,8 @@ export function parseArgv(argv: readonly string[], flags: Flags): ParsedArgv {
     const { spelling, value } = splitFlag(word);
     const name = names.get(spelling);
     if (name === undefined) {
-      if ((spelling === "help" || spelling === "h") && value === undefined) help = true;
-      else if (spelling === "version" && value === undefined) version = true;
+      if (spelling === "help" || spelling === "h") help = switched(spelling, value);
+      else if (spelling === "version") version = switched(spelling, value);
       else throw new UsageError(unknownFlag(word, spelling, names));
       continue;
     }
@@ -46,6 +46,17 @@ export function parseArgv(argv: readonly string[], flags: Flags): ParsedArgv {
     else given.set(name, requireText(name, nextValue(name, argv[++i], names)));
   }
   return { flags: given, operands, help, version };
+}
+
+/** Go's booleans take a value, and so do these two. */
+function switched(name: string, value: string | undefined): boolean {
+  try {
+    return value === undefined || goBoolean(value);
+  } catch (cause) {
+    throw new UsageError(
+      `invalid value ${JSON.stringify(value)} for --${name}: ${errorText(cause)}`,
+    );
+  }
 }
 
 function isFlag(word: string): boolean {

@@ -80,6 +80,9 @@ function flagValues<F extends Flags>(
 ): FlagValues<F> {
   const values = Object.entries(flags).map(([name, flag]) => {
     const given = args[name];
+    const excluded = flag.excludes?.find((other) => args[other] !== undefined);
+    if (given !== undefined && excluded !== undefined)
+      throw new UsageError(`--${name} and --${excluded} exclude each other`);
     return [name, flagValue(name, flag, typeof given === "string" ? given : undefined, env)];
   });
   // fromEntries forgets which key has which type; each value came out of its own flag's parser.

@@ -16,6 +16,8 @@ export interface Flag<T> {
   /** As a person would type it. */
   readonly default?: string | undefined;
   readonly required?: boolean | undefined;
+  /** Flags that can't be given beside this one. Of an environment variable, the flag simply wins. */
+  readonly excludes?: readonly string[] | undefined;
   /** Undefined stands for a flag that has no value at all. Throws an Error that says what is wrong. */
   readonly parse: (text: string | undefined) => T;
 }
@@ -31,6 +33,7 @@ interface Details {
   readonly description: string;
   readonly valueHint?: string;
   readonly env?: string;
+  readonly excludes?: readonly string[];
 }
 
 /** A flag that may be left out; its value is then undefined. */

@@ -329,6 +329,18 @@ table("Errors", {
       400,
       "KeepWithin must be larger than or equal to zero",
     ),
+  "prune, `keep_within=`, or given twice": async () => {
+    for (const query of ["keep_within=", "keep_within=1h&keep_within=2h"]) {
+      const response = await ask(`/api/prune?${query}`, { method: "POST" });
+      await expectError(response, 400, "Parsing keep_within:", "invalid duration");
+    }
+  },
+  "prune, a multipart form": async () => {
+    const body = new FormData();
+    body.set("keep_within", "1h");
+    const response = await ask("/api/prune", { method: "POST", body });
+    await expectError(response, 415, "send the form urlencoded");
+  },
 });
 
 /** A command line of the document, as the shell would split it. */

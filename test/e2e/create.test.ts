@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   mkdirSync,
   readdirSync,
@@ -433,6 +433,162 @@ test("on a terminal a progress line is drawn and taken away, elsewhere there is 
   expect(drawn).toMatch(/\rESC\[Kprombackup: wrote \/dev\/null/);
   const piped = await run("prombackup", args);
   expect(piped.stderr).toMatch(/^prombackup: wrote [^\n]+\n$/);
+});
+
+describe("the checksum file", () => {
+  const name = "odd\\ name\nof two lines.tar";
+
+  function check(cwd: string): number {
+    return Bun.spawnSync(["sha256sum", "-c", "--status", `${name}.sha256`], { cwd }).exitCode;
+  }
+
+  test("is one that sha256sum and verify read, whatever the archive's name", async () => {
+    const cwd = tempDir();
+    const made = await create(cwd, "--output", name, "--checksum-file");
+    expect([made.status, check(cwd)]).toEqual([0, 0]);
+    const verified = await run("prombackup", ["verify", name], { cwd });
+    expect([verified.status, verified.stdout]).toEqual([
+      0,
+      expect.stringContaining(`${name}.sha256: equal`),
+    ]);
+  });
+
+  test("is renewed with the archive, asked for or not", async () => {
+    const cwd = tempDir();
+    await create(cwd, "--output", name, "--checksum-file");
+    const before = readFileSync(join(cwd, `${name}.sha256`), "utf8");
+    expect((await create(cwd, "--output", name)).status).toBe(0);
+    expect(readFileSync(join(cwd, `${name}.sha256`), "utf8")).not.toBe(before);
+    expect(check(cwd)).toBe(0);
+  });
+
+  test("is left alone, unless asked for, if it is something else", async () => {
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "x.sha256"), "notes\n");
+    expect((await create(cwd, "--output", "x")).status).toBe(0);
+    expect(readFileSync(join(cwd, "x.sha256"), "utf8")).toBe("notes\n");
+    expect((await create(cwd, "--output", "x", "--checksum-file")).status).toBe(0);
+    expect(readFileSync(join(cwd, "x.sha256"), "utf8")).toMatch(/^[0-9a-f]{64} {2}x\n$/);
+  });
+
+  const impossible: [string, string, (cwd: string) => unknown, number, string][] = [
+    ["a directory", "x", (cwd) => mkdirSync(join(cwd, "x.sha256")), 1, "is a directory"],
+    ["a name too long", "x".repeat(230), () => {}, 1, "the name is too long; 236 bytes"],
+    ["one of a pipe", "x", (cwd) => Bun.$`mkfifo ${join(cwd, "x")}`, 2, "a pipe or a device"],
+    ["one of a device", "/dev/null", () => {}, 2, "a pipe or a device"],
+  ];
+  test.each(impossible)(
+    "that can't be, %s, is told ahead",
+    async (_, output, make, expected, message) => {
+      const cwd = tempDir();
+      await make(cwd);
+      const before = await snapshots();
+      const { status, stderr } = await create(cwd, "--output", output, "--checksum-file");
+      expect([status, stderr]).toEqual([expected, expect.stringContaining(message)]);
+      expect(await snapshots()).toEqual(before);
+    },
+  );
+
+  test("that turns out to be in the way leaves everything as it was", async () => {
+    const cwd = tempDir();
+    const blocking = tamper(async (response, url) => {
+      if (url.pathname === "/api/download_status") mkdirSync(join(cwd, "x.sha256"));
+      return response;
+    });
+    const { status, stderr } = await run(
+      "prombackup",
+      ["create", "--server", blocking, "--output", "x", "--checksum-file"],
+      { cwd },
+    );
+    expect([status, stderr]).toEqual([1, expect.stringContaining("x.sha256")]);
+    expect(readdirSync(cwd)).toEqual(["x.sha256"]);
+  });
+});
+
+async function snapshots(): Promise<string[]> {
+  const { stdout } = await run("prombackup", ["list", "--json"], { env });
+  return JSON.parse(stdout).map(({ name }: { name: string }) => name);
+}
+
+test("what keeps the target from being opened ends the download, and the snapshot goes", async () => {
+  const cwd = tempDir();
+  const before = await snapshots();
+  const blocking = tamper((response, url) => {
+    if (url.pathname === "/api/download") {
+      const name = url.searchParams.get("name");
+      writeFileSync(join(cwd, `${name}.tar`), "somebody else's");
+    }
+    return response;
+  });
+  const { status, stderr } = await run(
+    "prombackup",
+    ["create", "--server", blocking, "--remove-snapshot"],
+    { cwd },
+  );
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/exists already: [^\n]*\n$/)]);
+  expect(await snapshots()).toEqual(before);
+});
+
+test("a current directory that can't be written to is told ahead", async () => {
+  const cwd = tempDir();
+  const before = await snapshots();
+  const child = Bun.spawn(
+    ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", ...commandLine("prombackup", ["create"])],
+    { env: cleanEnvironment(env), cwd, stderr: "pipe" },
+  );
+  expect([await child.exited, await child.stderr.text()]).toEqual([
+    1,
+    expect.stringContaining("can't write to the current directory"),
+  ]);
+  expect(await snapshots()).toEqual(before);
+});
+
+const oddLinks: [string, string, string][] = [
+  ["a link to nothing", "nowhere/at/all", "leads to nothing"],
+  ["a link to itself", "x", "leads to itself"],
+];
+test.each(oddLinks)("%s is told", async (_, to, message) => {
+  const cwd = tempDir();
+  symlinkSync(to, join(cwd, "x"));
+  const { status, stderr } = await create(cwd, "--output", "x");
+  expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+});
+
+test("a name too long for the unfinished file is told", async () => {
+  const { status, stderr } = await create(tempDir(), "--output", "x".repeat(245));
+  expect([status, stderr]).toEqual([
+    1,
+    expect.stringContaining("too long; 236 bytes are the most"),
+  ]);
+});
+
+test("--server and --snapshot-dir exclude each other; of the environment, the flag wins", async () => {
+  const both = await run("prombackup", ["list", "--server", server.url, "--snapshot-dir", "x"]);
+  expect([both.status, both.stderr]).toEqual([
+    2,
+    expect.stringContaining("--server and --snapshot-dir exclude each other"),
+  ]);
+  const dir = prometheus.snapshotDir;
+  const one = await run("prombackup", ["list", "--snapshot-dir", dir], {
+    env: { PROMBACKUP_ENDPOINT: "http://127.0.0.1:1" },
+  });
+  expect([one.status, one.stderr]).toEqual([0, ""]);
+});
+
+test("without a server, no server is spoken of", async () => {
+  const { status, stderr } = await run("prombackup", [
+    "create",
+    "--snapshot-dir",
+    prometheus.snapshotDir,
+    "--prometheus-endpoint",
+    "http://127.0.0.1:1",
+    "--output",
+    join(tempDir(), "x"),
+  ]);
+  expect([status, stderr]).toEqual([
+    1,
+    "prombackup: Creating snapshot failed: can't reach Prometheus at http://127.0.0.1:1/: nothing listens there: is Prometheus running, and is --prometheus-endpoint right?\n",
+  ]);
 });
 
 test("a named pipe's reader gets the whole archive", async () => {

@@ -61,6 +61,11 @@ describe("start", () => {
       (dir) => ["--snapshot-dir", dir, "--listen-address", "192.0.2.1:1234"],
       "can't listen on 192.0.2.1:1234",
     ],
+    [
+      "an address whose name can't be resolved",
+      (dir) => ["--snapshot-dir", dir, "--listen-address", "no.such.host.invalid:1234"],
+      "can't listen on no.such.host.invalid: the name can't be resolved",
+    ],
   ];
   test.each(refusals)("%s is told, with status 1", async (_, args, message) => {
     const { status, stdout, stderr } = await run("prombackup-server", args(tempDir()));
@@ -133,6 +138,65 @@ function download(
     });
   });
 }
+
+/** Sends a request as it stands, and tells the whole answer. */
+function exchange(url: string, request: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  atEnd(() => void socket.destroy());
+  let answer = "";
+  socket.on("data", (data) => {
+    answer += data.toString("latin1");
+  });
+  socket.write(request);
+  return new Promise((resolve) => socket.once("close", () => resolve(answer)));
+}
+
+describe("a request", () => {
+  const heads: [string, string][] = [
+    ["of HTTP/1.0 without a Host", "HTTP/1.0"],
+    ["with an empty Host", "HTTP/1.1\r\nHost:"],
+    ["with a Host of two words", "HTTP/1.1\r\nHost: a b"],
+    ["with half an address for a Host", "HTTP/1.1\r\nHost: [::"],
+    ["with a path for a Host", "HTTP/1.1\r\nHost: a/b?c#d"],
+    ["with a port beyond all for a Host", "HTTP/1.1\r\nHost: a:99999"],
+    ["with a user for a Host", "HTTP/1.1\r\nHost: user@a"],
+  ];
+  test.each(heads)("%s is answered and logged as any other", async (_, head) => {
+    const server = await start(snapshotDir());
+    const answer = await exchange(
+      server.url,
+      `GET /api/download_status?id=x%20y ${head}\r\nConnection: close\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.\d 404 .*\r\n\r\nDownload x y not found\n/s);
+    expect(server.log()).toContain(
+      'method=GET path="/api/download_status?id=x%20y" status=404 peer=127.0.0.1',
+    );
+  });
+});
+
+describe("a prune", () => {
+  const form = (text: string) => ({
+    body: text,
+    headers: { "Content-Type": "application/x-www-form-urlencoded" },
+  });
+  const multipart = new FormData();
+  multipart.set("keep_within", "24h");
+  const slips: [string, string, RequestInit, number][] = [
+    ["with an empty keep_within", "?keep_within=", {}, 400],
+    ["with two of them", "?keep_within=24h&keep_within=0", {}, 400],
+    ["with an empty one in a form", "?keep_within=24h", form("keep_within="), 400],
+    ["with two in a form", "", form("keep_within=24h&keep_within=0"), 400],
+    ["with a form of another kind", "", { body: multipart }, 415],
+  ];
+  test.each(slips)("%s is refused, and removes nothing", async (_, query, init, status) => {
+    const dir = snapshotDir();
+    const { url } = await start(dir);
+    const response = await fetch(`${url}/api/prune${query}`, { method: "POST", ...init });
+    expect(response.status).toBe(status);
+    expect(readdirSync(dir)).toEqual([NAME]);
+  });
+});
 
 function idOf(head: string): string {
   return /X-Prombackup-Download-Id: (\S+)/i.exec(head)?.[1] ?? "";

@@ -1,6 +1,7 @@
-import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { atEnd } from "../support/at-end.ts";
 import { run } from "../support/programs.ts";
 import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
@@ -77,4 +78,58 @@ test.each(odd)("%s", async (name, content, expected, message) => {
   if (content !== undefined) writeFileSync(join(cwd, name), content);
   const { status, stderr } = await verify(name);
   expect([status, stderr]).toEqual([expected, expect.stringContaining(message)]);
+  const asJson = await verify(name, "--json");
+  expect([asJson.status, asJson.stderr]).toEqual([status, stderr]);
+  if (status === 3) {
+    const { ok, errors } = JSON.parse(asJson.stdout);
+    expect([ok, errors]).toEqual([false, [expect.stringContaining(message)]]);
+  }
+});
+
+test("a device is told to be none", async () => {
+  const { status, stderr } = await verify("/dev/null");
+  expect([status, stderr]).toEqual([1, "prombackup: /dev/null is a device, not an archive\n"]);
+});
+
+test("an archive comes through a named pipe, too", async () => {
+  await Bun.$`mkfifo ${join(cwd, "pipe")}`;
+  const writer = Bun.spawn(["cp", "good.tar", "pipe"], { cwd });
+  const { status, stderr } = await verify("pipe");
+  expect([status, stderr, await writer.exited]).toEqual([0, "", 0]);
+});
+
+describe("a checksum file that is none", () => {
+  const dir = tempDir();
+  const archive = join(dir, "x.tar");
+  writeFileSync(archive, good);
+  const sum = `${archive}.sha256`;
+  const odd: [string, () => unknown, string][] = [
+    ["a pipe that nobody writes", () => Bun.$`mkfifo ${sum}`, "not a regular file"],
+    ["a directory", () => mkdirSync(sum), "not a regular file"],
+    ["endless", () => Bun.$`truncate -s 5000000000 ${sum}`, "5000000000 bytes long"],
+    ["a list", () => writeFileSync(sum, `${"ab".repeat(32)}  x\n`.repeat(2)), "one SHA-256"],
+    ["empty", () => writeFileSync(sum, ""), "one SHA-256"],
+  ];
+  test.each(odd)("%s", async (_, make, message) => {
+    rmSync(sum, { force: true, recursive: true });
+    await make();
+    const { status, stdout, stderr } = await verify(archive);
+    expect([status, stdout, stderr]).toEqual([1, "", expect.stringContaining(message)]);
+  });
+});
+
+test("with a download's id, one that failed is told before the archive is read", async () => {
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () =>
+      Response.json({
+        id: "x",
+        snapshot_name: "y",
+        finished: { success: false, error_text: "disk broke", sha256_hex: "" },
+      }),
+  });
+  atEnd(() => server.stop(true));
+  const { status, stderr } = await verify("-", "--id", "x", "--server", String(server.url));
+  expect([status, stderr]).toEqual([3, expect.stringContaining("failed: disk broke")]);
 });

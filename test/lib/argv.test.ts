@@ -35,6 +35,12 @@ describe("accepted", () => {
     expect(parseArgv([word], flags).help).toBeTrue();
   });
 
+  test("help and version take a boolean's value", () => {
+    expect(parseArgv(["--help=true"], flags).help).toBeTrue();
+    expect(parseArgv(["-version=0"], flags).version).toBeFalse();
+    expect(() => parseArgv(["--help=maybe"], flags)).toThrow(UsageError);
+  });
+
   test.each([["-version"], ["--version"]])("%s asks for the version", (word) => {
     expect(parseArgv([word], flags).version).toBeTrue();
   });

@@ -1,0 +1,170 @@
+import type { Client, IncomingDownload } from "../api/client.ts";
+import { Refused } from "../api/client.ts";
+import { requireProven } from "../api/contract.ts";
+import type { ArchiveFormat } from "../archive/format.ts";
+import { errorText, Failure } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { startProgress } from "../lib/progress.ts";
+import { openTarget, prepareTarget, type Target, type TargetRequest } from "./target.ts";
+
+/** How long the removal of a snapshot may take when the command is being interrupted. */
+const CLEANUP_TIMEOUT_MS = 10_000;
+
+/** How long a server may take to notice that a download of ours is over. */
+const IN_USE_ATTEMPTS = 10;
+const IN_USE_PAUSE_MS = 200;
+
+export interface BackupRequest extends TargetRequest {
+  readonly skipHead: boolean;
+  /** Remove the snapshot afterwards, also after a failure. */
+  readonly removeSnapshot: boolean;
+}
+
+/** A backup that was made, as `create --json` prints it. */
+export interface Backup {
+  readonly snapshot: string;
+  /** Null: standard output. */
+  readonly file: string | null;
+  readonly format: ArchiveFormat;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly download_id: string;
+  readonly seconds: number;
+  readonly snapshot_removed: boolean;
+}
+
+/**
+ * Has a snapshot taken, downloads it, proves that it arrived as it was sent, and gives it its name;
+ * in this order, so that whatever fails leaves the target as it was.
+ *
+ * @throws Failure that says what failed, and the signal's reason if it was aborted
+ */
+export async function createBackup(
+  client: Client,
+  request: BackupRequest,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Backup> {
+  const startedAt = performance.now();
+  for (const oddity of await prepareTarget(request)) log.warn(oddity);
+  const snapshot = await client.createSnapshot(request.skipHead, signal);
+  let proven: Awaited<ReturnType<typeof fetchArchive>>;
+  try {
+    proven = await fetchArchive(client, snapshot, request, signal);
+  } catch (error) {
+    if (request.removeSnapshot) await removeAfterFailure(client, snapshot, log);
+    throw error;
+  }
+  if (request.removeSnapshot) await removeAfterSuccess(client, snapshot, proven.file);
+  return {
+    snapshot,
+    ...proven,
+    format: request.format,
+    seconds: Number(((performance.now() - startedAt) / 1000).toFixed(3)),
+    snapshot_removed: request.removeSnapshot,
+  };
+}
+
+async function fetchArchive(
+  client: Client,
+  snapshot: string,
+  request: BackupRequest,
+  signal: AbortSignal,
+) {
+  const download = await client.download(snapshot, request.format, signal);
+  const target = await openTarget(request, download).catch(async (error: unknown) => {
+    // The server would go on sending, and keep the snapshot for it.
+    await download.cancel();
+    throw error;
+  });
+  const { bytes, sha256 } = await receiveProven(client, download, target, signal);
+  await target.commit(sha256);
+  return { file: target.file, bytes, sha256, download_id: download.id };
+}
+
+async function receiveProven(
+  client: Client,
+  download: IncomingDownload,
+  target: Target,
+  signal: AbortSignal,
+): Promise<{ bytes: number; sha256: string }> {
+  try {
+    const { bytes, sha256 } = await receive(download, target, signal);
+    requireProven(await client.downloadStatus(download.id, signal), sha256, bytes);
+    signal.throwIfAborted();
+    return { bytes, sha256 };
+  } catch (error) {
+    await target.discard();
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+async function receive(
+  download: IncomingDownload,
+  target: Target,
+  signal: AbortSignal,
+): Promise<{ bytes: number; sha256: string }> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const progress = startProgress(download.archiveSize);
+  let bytes = 0;
+  try {
+    for await (const chunk of download.body) {
+      signal.throwIfAborted();
+      hasher.update(chunk);
+      await target.write(chunk);
+      bytes += chunk.byteLength;
+      progress.add(chunk.byteLength);
+    }
+  } catch (cause) {
+    if (cause instanceof Failure || signal.aborted) throw cause;
+    throw new Failure(
+      `download ${download.id} broke off after ${bytes} bytes: ${errorText(cause)}`,
+      { cause },
+    );
+  } finally {
+    progress.end();
+  }
+  return { bytes, sha256: hasher.digest("hex") };
+}
+
+/** The failure that is under way is the one to tell; that the snapshot stays is a warning. */
+async function removeAfterFailure(client: Client, snapshot: string, log: Log): Promise<void> {
+  try {
+    await removeWhenFree(client, snapshot);
+  } catch (error) {
+    log.warn(`${notRemoved(snapshot)}: ${errorText(error)}`);
+  }
+}
+
+async function removeAfterSuccess(
+  client: Client,
+  snapshot: string,
+  file: string | null,
+): Promise<void> {
+  try {
+    await removeWhenFree(client, snapshot);
+  } catch (cause) {
+    throw new Failure(
+      `${file ?? "the archive"} is complete and proven, but ${notRemoved(snapshot)}: ${errorText(cause)}`,
+      { cause },
+    );
+  }
+}
+
+function notRemoved(snapshot: string): string {
+  return `snapshot ${snapshot} could not be removed (prombackup prune does it later)`;
+}
+
+/** A download that was just broken off is still running as far as the server knows. */
+async function removeWhenFree(client: Client, snapshot: string): Promise<void> {
+  const signal = AbortSignal.timeout(CLEANUP_TIMEOUT_MS);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await client.removeSnapshot(snapshot, signal);
+    } catch (error) {
+      const inUse = error instanceof Refused && error.status === 409;
+      if (!inUse || attempt === IN_USE_ATTEMPTS) throw error;
+      await Bun.sleep(IN_USE_PAUSE_MS);
+    }
+  }
+}

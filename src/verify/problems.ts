@@ -1,0 +1,50 @@
+import type { ContentReport } from "../archive/inspect/check-blocks.ts";
+import type { SnapshotReport } from "../archive/inspect/inspect.ts";
+import type { Finding } from "../tsdb/findings.ts";
+import type { Comparison } from "./compare.ts";
+import type { ReadArchive } from "./read.ts";
+
+export interface VerifyResult extends ReadArchive {
+  readonly file: string;
+  readonly compared_with: readonly Comparison[];
+}
+
+/** All that is wrong, in lines; none: a good backup. */
+export function problems({ sha256, compared_with, report, contents }: VerifyResult): string[] {
+  const different = compared_with.filter(({ equal }) => !equal);
+  return [
+    ...different.map((c) => `its SHA-256 is ${sha256}, but ${c.with} says ${c.sha256}`),
+    ...report.errors,
+    ...findings(contents, "error").map(findingText),
+    // What the contents tell is told once.
+    ...(contents === undefined ? report.blocks.flatMap(blockErrors) : []),
+  ];
+}
+
+/** All that is odd, in lines, but keeps nothing from being restored. */
+export function warnings({ report, contents }: VerifyResult): string[] {
+  return [...findings(contents, "warning").map(findingText), ...report.warnings];
+}
+
+function blockErrors(block: SnapshotReport["blocks"][number]): string[] {
+  return block.errors.map((error) => `block ${block.ulid}: ${error}`);
+}
+
+function findings(contents: ContentReport | undefined, severity: Finding["severity"]): Finding[] {
+  if (contents === undefined) return [];
+  const all = [...contents.blocks.flatMap((block) => block.findings), ...contents.across];
+  return all.filter((finding) => finding.severity === severity);
+}
+
+function findingText(finding: Finding): string {
+  const { block, file, offset, message, affects, consequence, remedy } = finding;
+  const place = [
+    `block ${block}`,
+    ...(file ? [file] : []),
+    ...(offset === undefined ? [] : [`offset ${offset}`]),
+  ];
+  const concerns = affects === undefined ? "" : ` (${affects})`;
+  const prometheus =
+    consequence === "none" ? "Prometheus doesn't mind" : `in Prometheus: ${consequence}`;
+  return `${place.join(", ")}: ${message}${concerns}; ${prometheus}; ${remedy}`;
+}
