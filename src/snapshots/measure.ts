@@ -8,7 +8,7 @@ import {
   readdirSync,
   readFileSync,
 } from "node:fs";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { slices } from "../lib/slices.ts";
 import { type BlockMeta, isUlid, MAX_META_BYTES, parseBlockMeta } from "../tsdb/meta.ts";
 import { descriptorPath, HOLD_DIRECTORY } from "./held.ts";
 
@@ -23,12 +23,6 @@ export interface Contents {
   /** The first millisecond after the data. */
   readonly maxTime: number | undefined;
 }
-
-/**
- * Looking at a file takes microseconds synchronously, and twenty times that through a thread. So it is
- * done synchronously, with a pause for everybody else after this many milliseconds.
- */
-const SLICE = 3;
 
 /** No pipe in place of a regular file must keep the opening waiting. */
 const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -83,17 +77,6 @@ async function sizeOf(
     }
   }
   return bytes;
-}
-
-/** Something to wait for at each step, which lets the event loop turn whenever a slice is over. */
-function slices(): () => Promise<void> | undefined {
-  let end = performance.now() + SLICE;
-  return () => {
-    if (performance.now() < end) return undefined;
-    return nextTurn().then(() => {
-      end = performance.now() + SLICE;
-    });
-  };
 }
 
 function listEntries(directory: string): Dirent[] {
