@@ -1,4 +1,4 @@
-#!/usr/bin/env bun
+#!/usr/bin/env -S bun --no-env-file --config=/dev/null
 import { createCommand } from "./commands/create.ts";
 import { helpCommands, programHelp } from "./commands/help.ts";
 import { listCommand } from "./commands/list.ts";

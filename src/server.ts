@@ -1,4 +1,4 @@
-#!/usr/bin/env bun
+#!/usr/bin/env -S bun --no-env-file --config=/dev/null
 import { serverCommand } from "./commands/server.ts";
 import { errorText, UsageError } from "./lib/errors.ts";
 import { exitStatus, runSingle } from "./lib/program.ts";

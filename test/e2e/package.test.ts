@@ -37,6 +37,13 @@ test("both programs run from the packed package, by their own names", async () =
       new RegExp(`^${program} \\d`),
     );
   }
+  // The settings of the directory that it is started in are another program's.
+  writeFileSync(join(user, ".env"), "PROMBACKUP_ENDPOINT=http://127.0.0.1:1\n");
+  writeFileSync(join(user, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
+  writeFileSync(join(user, "evil.ts"), "throw new Error('evil');\n");
+  await expect(bun(user, "x", "--no-install", "prombackup", "list")).rejects.toThrow(
+    "PROMBACKUP_ENDPOINT) is required",
+  );
   const dependencies = readdirSync(join(user, "node_modules")).filter(
     (name) => !name.startsWith("."),
   );

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { run } from "../../scripts/run.ts";
 import { parseDuration } from "../../src/lib/duration.ts";
@@ -78,4 +78,28 @@ describe("prombackup-server.default", () => {
     expect(unit.get("AssertPathIsDirectory")).toEqual([dirname(directory)]);
     expect(unit.has("ReadWritePaths")).toBe(false);
   });
+});
+
+test("README's lines put everything where the units look for it", async () => {
+  const root = tempDir();
+  const cwd = join(PACKAGING, "../..");
+  for (const directory of ["usr/local/bin", "etc/systemd/system", "etc/default", "bin"])
+    mkdirSync(join(root, directory), { recursive: true });
+  const systemctl = join(root, "bin", "systemctl");
+  writeFileSync(systemctl, `#!/bin/sh\necho "$@" >> ${root}/systemctl.log\n`, { mode: 0o755 });
+  const readme = readFileSync(join(cwd, "README.md"), "utf8");
+  const lines = /## systemd\n.*?```sh\n(.*?)```/s.exec(readme)?.[1] ?? "";
+  const here = lines
+    .replaceAll("dist/", `${await compiledPrograms()}/`)
+    .replaceAll(/ \/(usr|etc)\//g, ` ${root}/$1/`);
+  await run(["sh", "-ec", `PATH=${join(root, "bin")}:$PATH\n${here}`], { cwd });
+  for (const service of SERVICES) {
+    const [program = ""] = readUnit(service).get("ExecStart")?.[0]?.split(" ") ?? [];
+    expect(statSync(join(root, program)).mode & 0o777).toBe(0o755);
+    expect(existsSync(join(root, "etc/systemd/system", service))).toBeTrue();
+  }
+  expect(existsSync(join(root, "etc/default/prombackup-server"))).toBeTrue();
+  expect(readFileSync(join(root, "systemctl.log"), "utf8")).toBe(
+    "daemon-reload\nenable --now prombackup-server.service prombackup-create.timer\n",
+  );
 });
