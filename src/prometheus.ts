@@ -9,13 +9,20 @@ export class MalformedSnapshotName extends Failure {
   }
 }
 
-/** More than any answer of Prometheus to these calls; what is longer isn't one. */
+/** No answer came: nothing listens there, or it can't be reached. */
+export class PrometheusUnreachable extends Failure {}
+
+/** More than any answer to the snapshot call; what is longer isn't one. */
 const MAX_ANSWER_BYTES = 64 * 1024;
+/** More than any configuration or metrics. */
+const MAX_STATUS_BYTES = 64 * 1024 * 1024;
 
 /** How long Prometheus may take to say that it is ready. */
 const READY_TIMEOUT_MS = 5000;
+/** And to tell what it is and does. */
+const STATUS_TIMEOUT_MS = 10_000;
 
-/** The calls of Prometheus's HTTP API that a backup needs. */
+/** The calls of Prometheus's HTTP API that a backup and a restore need. */
 export class Prometheus {
   /** @param endpoint Base URL, its path ending in a slash. */
   constructor(private readonly endpoint: URL) {}
@@ -51,6 +58,35 @@ export class Prometheus {
     }
   }
 
+  /**
+   * What `GET /api/v1/status/NAME` tells.
+   *
+   * @returns undefined while Prometheus starts: it answers nothing but 503 then
+   * @throws PrometheusUnreachable; Failure if what answers is no Prometheus
+   */
+  async status(
+    name: "buildinfo" | "config" | "flags" | "runtimeinfo",
+  ): Promise<Record<string, unknown> | undefined> {
+    const url = new URL(`api/v1/status/${name}`, this.endpoint);
+    const response = await this.call("GET", url, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+    const answer = parseAnswer(await this.body(response, MAX_STATUS_BYTES));
+    if (response.status === 503) return undefined;
+    if (response.status >= 300 && response.status < 400) throw this.redirected(response);
+    const data = answer?.["data"];
+    if (!response.ok || typeof data !== "object" || data === null)
+      throw new Failure(this.refusal(response.status, answer));
+    return { ...data };
+  }
+
+  /** The value of a metric of Prometheus's own that has no labels; undefined if there is none. */
+  async metric(name: string): Promise<number | undefined> {
+    const url = new URL("metrics", this.endpoint);
+    const response = await this.call("GET", url, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+    const text = await this.body(response, MAX_STATUS_BYTES);
+    const value = new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1];
+    return response.ok && value !== undefined ? Number(value) : undefined;
+  }
+
   private async call(method: string, url: URL, signal: AbortSignal): Promise<Response> {
     try {
       // Without timeout: false, Bun's fetch gives up after some minutes whatever the signal says. With
@@ -59,25 +95,25 @@ export class Prometheus {
       return await fetch(url, { method, signal, ...options });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new Failure(
+      throw new PrometheusUnreachable(
         `can't reach Prometheus at ${this.shown}: ${noAnswerReason(cause)}: is Prometheus running, and is --prometheus-endpoint right?`,
       );
     }
   }
 
-  private async body(response: Response): Promise<string> {
+  private async body(response: Response, limit = MAX_ANSWER_BYTES): Promise<string> {
     const chunks: Uint8Array[] = [];
     let size = 0;
     for await (const chunk of response.body ?? []) {
       chunks.push(chunk);
       size += chunk.byteLength;
-      if (size > MAX_ANSWER_BYTES) break;
+      if (size > limit) break;
     }
     return Buffer.concat(chunks).toString("utf8");
   }
 
   /** The endpoint for messages: user and password in it are nobody's business. */
-  private get shown(): string {
+  get shown(): string {
     const url = new URL(this.endpoint);
     url.username = "";
     url.password = "";

@@ -12,8 +12,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /** `1 block`, `2 blocks`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
 }
 
 /** A time for people, in UTC: `2026-11-22 15:58:36Z`. */

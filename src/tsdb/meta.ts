@@ -27,6 +27,8 @@ export interface BlockStats {
 
 export interface BlockCompaction {
   readonly level: number;
+  /** ULIDs of the blocks of level 1 whose samples this one holds; its own at level 1. */
+  readonly sources: readonly string[];
   /** ULIDs of the blocks that this one was compacted from. Prometheus deletes them at load. */
   readonly parents: readonly string[];
   /** True: Prometheus deletes this block at load. */
@@ -85,9 +87,10 @@ export function parseBlockMeta(text: string): BlockMeta {
     },
     compaction: {
       level: count(compaction["level"], "compaction.level"),
+      sources: texts(compaction["sources"], "sources"),
       parents: parents(compaction["parents"]),
       deletable: compaction["deletable"] === true,
-      hints: hints(compaction["hints"]),
+      hints: texts(compaction["hints"], "hints"),
     },
   };
 }
@@ -102,10 +105,10 @@ function parents(value: unknown): string[] {
   });
 }
 
-function hints(value: unknown): string[] {
+function texts(value: unknown, name: string): string[] {
   if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw new Error("meta.json: compaction.hints is not a list");
-  return value.filter((hint: unknown) => typeof hint === "string");
+  if (!Array.isArray(value)) throw new Error(`meta.json: compaction.${name} is not a list`);
+  return value.filter((text: unknown) => typeof text === "string");
 }
 
 function object(value: unknown, name: string): Record<string, unknown> {

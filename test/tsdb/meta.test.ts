@@ -28,18 +28,18 @@ test("reads what Prometheus writes, with what it leaves out", () => {
       numFloatSamples: undefined,
       numHistogramSamples: undefined,
     },
-    compaction: { level: 1, parents: [], deletable: false, hints: [] },
+    compaction: { level: 1, sources: [ULID], parents: [], deletable: false, hints: [] },
   });
 });
 
 test("reads what compaction writes", () => {
   const parents = [{ ulid: "01M8204A0SY5ACHASGKYRYK1TA", minTime: 1, maxTime: 2 }];
-  const compaction = { level: 3, parents, deletable: true, hints: ["from-out-of-order"] };
+  const rest = { sources: [ULID], deletable: true, hints: ["from-out-of-order"] };
+  const compaction = { level: 3, parents, ...rest };
   expect(parse({ compaction }).compaction).toEqual({
     level: 3,
     parents: ["01M8204A0SY5ACHASGKYRYK1TA"],
-    deletable: true,
-    hints: ["from-out-of-order"],
+    ...rest,
   });
 });
 

@@ -1,0 +1,143 @@
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import { type BlockMeta, isUlid, parseBlockMeta } from "../tsdb/meta.ts";
+import { isOurs } from "./names.ts";
+
+/** A block that lies in the target. */
+export interface ExistingBlock {
+  /** The name of its directory. */
+  readonly block: string;
+  /** Undefined if Prometheus would not read it. */
+  readonly meta: BlockMeta | undefined;
+  readonly bytes: number;
+}
+
+/** The target of a restore, as it was found. */
+export interface DataDir {
+  /** Absolute, and no part of it a symbolic link. */
+  readonly path: string;
+  readonly exists: boolean;
+  /** Whether there is nothing in it at all, or no directory. */
+  readonly empty: boolean;
+  /** What it holds, but for what file systems and prombackup put there. */
+  readonly entries: readonly string[];
+  readonly blocks: readonly ExistingBlock[];
+  /** Samples that are in no block yet wait there. */
+  readonly hasWal: boolean;
+  /** Whether it can be exchanged for another one: not if it is a mount point. */
+  readonly renamable: boolean;
+  /** Its own, or its parent's if it doesn't exist. */
+  readonly stats: Stats;
+}
+
+/**
+ * Looks at a data directory; changes nothing.
+ *
+ * @throws Failure if neither it nor its parent is a directory that can be read
+ */
+export function examineDataDir(given: string): DataDir {
+  const { path, exists } = locate(given);
+  const stats = statSync(exists ? path : dirname(path));
+  const all = exists ? list(path) : [];
+  const entries = all.filter((name) => name !== "lost+found" && !isOurs(name));
+  const blocks = entries.filter((name) => isUlid(name)).map((name) => examineBlock(path, name));
+  return {
+    path,
+    exists,
+    empty: all.length === 0,
+    entries,
+    blocks,
+    hasWal: entries.includes("wal") && readdirSync(join(path, "wal")).length > 0,
+    renamable: isRenamable(path, exists),
+    stats,
+  };
+}
+
+function locate(given: string): { path: string; exists: boolean } {
+  const path = resolve(given);
+  try {
+    const real = realpathSync(path);
+    if (!statSync(real).isDirectory()) throw new Failure(`${real} is not a directory`);
+    return { path: real, exists: true };
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw cannotRead(path, error);
+  }
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
+    throw new Failure(`${path} is a symbolic link that leads nowhere: make its target, or remove it`);
+  }
+  try {
+    return { path: join(realpathSync(dirname(path)), basename(path)), exists: false };
+  } catch (error) {
+    throw new Failure(
+      `neither ${path} nor its parent can be found: ${errorText(error)}: check --data-dir`,
+    );
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    throw cannotRead(path, error);
+  }
+}
+
+function cannotRead(path: string, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  return new Failure(`${path} can't be read: ${errorText(error)}: run as root or as its owner`);
+}
+
+function examineBlock(dataDir: string, name: string): ExistingBlock {
+  const path = join(dataDir, name);
+  return { block: name, meta: readMeta(path), bytes: sizeOf(path) };
+}
+
+function readMeta(block: string): BlockMeta | undefined {
+  try {
+    return parseBlockMeta(readFileSync(join(block, "meta.json"), "utf8"));
+  } catch {
+    // Prometheus can't read it either, and leaves the block out.
+    return undefined;
+  }
+}
+
+function sizeOf(path: string): number {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (!stats?.isDirectory()) return stats?.isFile() ? stats.size : 0;
+  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
+}
+
+function isRenamable(path: string, exists: boolean): boolean {
+  if (exists && mountPoints().has(path)) return false;
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Also of mounts that a comparison of devices doesn't show: bind mounts of the same file system. */
+function mountPoints(): Set<string> {
+  try {
+    const lines = readFileSync("/proc/self/mountinfo", "utf8").trimEnd().split("\n");
+    return new Set(lines.map((line) => unescapeOctal(line.split(" ")[4] ?? "")));
+  } catch {
+    return new Set();
+  }
+}
+
+/** The kernel writes blanks and backslashes in names as `\040` and the like. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\(\d{3})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 8)));
+}

@@ -1,0 +1,75 @@
+import { counted, formatBytes } from "../lib/units.ts";
+import { mayGiveTo } from "./ownership.ts";
+import type { Draft, Facts, Request } from "./plan.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** Guards that are about where blocks go. */
+export function guardTarget(request: Request, facts: Facts, draft: Draft, verdict: Verdict): void {
+  if (request.mode !== "blocks") guardRunning(facts, draft, verdict);
+  guardContent(request, facts, draft, verdict);
+  guardOwner(draft, facts, verdict);
+  if (!facts.staged) guardSpace(draft, verdict);
+}
+
+function guardRunning({ users, running }: Facts, { dataDir }: Draft, verdict: Verdict): void {
+  const stop = "stop it first, as by systemctl stop prometheus";
+  for (const user of users) verdict.refuse("running", `${dataDir} is in use: ${user}: ${stop}`);
+  if (running === "starting") {
+    verdict.refuse("running", `a Prometheus is starting at --prometheus-endpoint: ${stop}`);
+  } else if (running?.dataDir === dataDir) {
+    verdict.refuse("running", `Prometheus at ${running.url} runs on ${dataDir}: ${stop}`);
+  } else if (running !== undefined) {
+    verdict.warn(
+      `Prometheus at ${running.url} runs on ${running.dataDir}, as it sees it: make sure that this is not ${dataDir} under another name`,
+    );
+  }
+}
+
+function guardContent({ mode }: Request, { target }: Facts, draft: Draft, verdict: Verdict): void {
+  const { path, entries, hasWal, blocks } = target;
+  if (mode === "new" && entries.length > 0) {
+    const holds = `${path} is not empty: it holds ${counted(entries.length, "entry", "entries")}`;
+    verdict.refuse(
+      "not-empty",
+      `${holds} (${counted(blocks.length, "block")}): --replace moves them aside and keeps them; --merge adds the blocks that are lacking`,
+    );
+  }
+  if (draft.way !== "insert" || !hasWal) return;
+  const newest = Math.max(...blocks.map(({ meta }) => meta?.maxTime ?? Number.NEGATIVE_INFINITY));
+  const later = draft.blocks.filter(
+    ({ action, meta }) => action !== "leave out" && meta !== undefined && meta.maxTime > newest,
+  );
+  for (const { ulid } of later) {
+    verdict.warn(
+      `block ${ulid} ends after the newest block there: at its next start Prometheus passes over samples of its write-ahead log that are older than that end`,
+    );
+  }
+}
+
+function guardOwner(
+  { ownership, dataDir, way }: Draft,
+  { target }: Facts,
+  verdict: Verdict,
+): void {
+  if (!target.exists && way === "within") {
+    verdict.refuse("owner", `${dataDir} can't be made: run as the owner of its parent, or as root`);
+  }
+  if (mayGiveTo(ownership)) return;
+  verdict.refuse(
+    "owner",
+    `the files have to belong to uid ${ownership.uid}, and prombackup runs as uid ${process.geteuid?.()}: run it as that user or as root, or say --owner`,
+  );
+}
+
+function guardSpace({ dataDir, bytes, freeBytes }: Draft, verdict: Verdict): void {
+  if (bytes > freeBytes) {
+    verdict.refuse(
+      "space",
+      `too little space for ${dataDir}: ${formatBytes(bytes)} are needed and ${formatBytes(freeBytes)} are free: free some, or restore to a larger disk (nothing is overwritten, so old and new need space together)`,
+    );
+  } else if (freeBytes - bytes < bytes / 10) {
+    verdict.warn(
+      `only ${formatBytes(freeBytes - bytes)} will be left free: Prometheus needs space for its write-ahead log and for compaction`,
+    );
+  }
+}

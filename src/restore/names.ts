@@ -1,0 +1,54 @@
+import { basename, dirname, join } from "node:path";
+
+/*
+ * None of these names is one that Prometheus loads (a ULID) or deletes at start-up
+ * (`*.tmp-for-creation`, `*.tmp-for-deletion`, `*.tmp`): it passes over all others.
+ */
+
+const PREFIX = ".prombackup-";
+
+/** Where blocks are staged within a data directory. */
+export const STAGING_INSIDE = `${PREFIX}restore`;
+
+/** Where what was put in place goes when it is undone. */
+export const UNDONE_INSIDE = `${PREFIX}undone`;
+
+/** What a staged directory is known by: whichever of two directories has it is the new one. */
+export const MARKER = `${PREFIX}restoring`;
+
+const ASIDE_INSIDE = `${PREFIX}before-restore-`;
+
+/** Where blocks are staged beside a data directory. */
+export function stagingBeside(dataDir: string): string {
+  return join(dirname(dataDir), `.${basename(dataDir)}.prombackup-restore`);
+}
+
+/** Where blocks are staged within it. */
+export function stagingInside(dataDir: string): string {
+  return join(dataDir, STAGING_INSIDE);
+}
+
+/** Where a data directory goes that another one takes the place of. */
+export function asideBeside(dataDir: string, time: Date): string {
+  return `${dataDir}.before-restore-${stamp(time)}`;
+}
+
+/** The same within a data directory, for what it holds. */
+export function asideInside(dataDir: string, time: Date): string {
+  return join(dataDir, `${ASIDE_INSIDE}${stamp(time)}`);
+}
+
+/** Whether a name is one that {@link asideInside} gives. */
+export function isAsideInside(name: string): boolean {
+  return name.startsWith(ASIDE_INSIDE) && /^\d{8}T\d{6}Z$/.test(name.slice(ASIDE_INSIDE.length));
+}
+
+/** Whether an entry of a data directory is neither Prometheus's nor the operator's. */
+export function isOurs(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+/** As in `20261125T024506Z`. */
+function stamp(time: Date): string {
+  return time.toISOString().replace(/[-:]|\.\d+/g, "");
+}

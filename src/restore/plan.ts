@@ -1,0 +1,148 @@
+import { type StatsFs, statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import { type ChosenBlock, choose } from "./choose.ts";
+import type { DataDir } from "./data-dir.ts";
+import { guardBlocks } from "./guard-blocks.ts";
+import { guardTarget } from "./guard-target.ts";
+import { asideBeside, asideInside } from "./names.ts";
+import { type Owner, type Ownership, ownershipOf } from "./ownership.ts";
+import type { Retention } from "./retention.ts";
+import type { RunningPrometheus } from "./running-prometheus.ts";
+import type { Survey } from "./survey.ts";
+import { type Refusal, Verdict } from "./verdict.ts";
+
+/** How restored blocks come to where Prometheus looks for them. */
+export type Way =
+  /** A new directory takes the place of the old one, in one step. */
+  | "exchange"
+  /** The directory can't be renamed (a mount point): its content is exchanged, barred meanwhile. */
+  | "within"
+  /** Blocks are added to the directory, one by one. */
+  | "insert";
+
+/** What a restore is asked to do, beside the archive. */
+export interface Request {
+  readonly dataDir: string;
+  readonly mode: "new" | "replace" | "merge" | "blocks";
+  /** Which blocks; all if undefined. With `blocks`, those of the same name may be replaced. */
+  readonly only: readonly string[] | undefined;
+  readonly replaceBlocks: boolean;
+  readonly owner: Owner | undefined;
+  readonly retention: Retention | undefined;
+  /** As told by the operator. */
+  readonly prometheusVersion: string | undefined;
+  readonly skipDamaged: boolean;
+  readonly skipUnknown: boolean;
+  readonly skipFuture: boolean;
+  readonly acceptRetentionLoss: boolean;
+  readonly acceptOverlap: boolean;
+}
+
+/** What was found before anything is done. */
+export interface Facts {
+  readonly target: DataDir;
+  readonly survey: Survey;
+  readonly running: RunningPrometheus | "starting" | undefined;
+  /** Who has files of the target open. */
+  readonly users: readonly string[];
+  /** The blocks have been written already: they came from standard input. */
+  readonly staged?: boolean;
+  readonly now: Date;
+}
+
+/** What a restore will do, and what speaks against it. Data alone: it has done nothing. */
+export interface Plan {
+  readonly dataDir: string;
+  readonly snapshot: string;
+  readonly way: Way;
+  readonly blocks: readonly ChosenBlock[];
+  /** What will be written. */
+  readonly bytes: number;
+  readonly freeBytes: number;
+  /** Where what is there now goes; undefined if nothing does. */
+  readonly aside: string | undefined;
+  readonly ownership: Ownership;
+  readonly refusals: readonly Refusal[];
+  readonly warnings: readonly string[];
+}
+
+/** Blocks that reach further into the future than a clock may be wrong. */
+const FUTURE_MS = 3600 * 1000;
+
+/** What is planned before the guards have spoken, and what they look at. */
+export interface Draft extends Omit<Plan, "refusals" | "warnings"> {
+  /** Blocks of the target that Prometheus will delete because a restored one replaces them. */
+  readonly superseded: readonly string[];
+  readonly overlaps: readonly string[];
+  /** The size of the file system. */
+  readonly diskBytes: number;
+  /** Milliseconds since 1970, beyond which no block should reach. */
+  readonly future: number;
+}
+
+/** Decides what to do; looks at the free space alone, and changes nothing. */
+export function makePlan(request: Request, facts: Facts): Plan {
+  const { superseded, overlaps, diskBytes, future, ...plan } = draft(request, facts);
+  const verdict = new Verdict();
+  const drafted = { ...plan, superseded, overlaps, diskBytes, future };
+  guardTarget(request, facts, drafted, verdict);
+  guardBlocks(request, facts, drafted, verdict);
+  return { ...plan, refusals: verdict.refusals, warnings: verdict.warnings };
+}
+
+function draft(request: Request, { target, survey, now }: Facts): Draft {
+  const future = now.getTime() + FUTURE_MS;
+  const way = wayOf(request, target);
+  const { blocks, superseded, overlaps } = choose(
+    survey.blocks,
+    way === "insert" ? target.blocks : [],
+    {
+      only: request.only && new Set(request.only),
+      notAfter: request.skipFuture ? future : undefined,
+      skipDamaged: request.skipDamaged,
+    },
+  );
+  const restored = blocks.filter(({ action }) => action !== "leave out");
+  const disk = statfsSync(target.exists ? target.path : dirname(target.path));
+  return {
+    dataDir: target.path,
+    snapshot: survey.snapshot,
+    way,
+    blocks,
+    bytes: restored.reduce((sum, block) => sum + onDisk(block, disk), 0),
+    freeBytes: disk.bavail * disk.bsize,
+    aside: asideOf(way, target, blocks, now),
+    ownership: ownershipOf(target, request.owner),
+    superseded,
+    overlaps,
+    diskBytes: disk.blocks * disk.bsize,
+    future,
+  };
+}
+
+/** Where there is nothing yet, nothing is merged. */
+function wayOf({ mode }: Request, { entries, renamable }: DataDir): Way {
+  if ((mode === "merge" || mode === "blocks") && entries.length > 0) return "insert";
+  return renamable ? "exchange" : "within";
+}
+
+function asideOf(
+  way: Way,
+  { path, empty, entries }: DataDir,
+  blocks: readonly ChosenBlock[],
+  now: Date,
+): string | undefined {
+  if (way === "insert") {
+    const replaces = blocks.some(({ action }) => action === "replace");
+    return replaces ? asideInside(path, now) : undefined;
+  }
+  if (way === "exchange") return empty ? undefined : asideBeside(path, now);
+  return entries.length === 0 ? undefined : asideInside(path, now);
+}
+
+/** A file takes whole blocks of the file system. */
+function onDisk({ files }: ChosenBlock, { bsize }: StatsFs): number {
+  let bytes = 0;
+  for (const size of files.values()) bytes += Math.ceil(size / bsize) * bsize;
+  return bytes;
+}

@@ -1,0 +1,121 @@
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { exchange } from "../lib/exchange.ts";
+import { Failure } from "../lib/errors.ts";
+import { syncDirectory } from "../lib/sync-directory.ts";
+import { isUlid } from "../tsdb/meta.ts";
+import { isAsideInside, isOurs } from "./names.ts";
+import type { Ownership } from "./ownership.ts";
+import type { Staging } from "./staging.ts";
+import { writeSynced } from "./write-synced.ts";
+
+/*
+ * A directory that can't be renamed (a mount point, as a volume in a container is) has its content
+ * exchanged instead, in many steps. Prometheus must not start in between, on half of it: a regular file
+ * in the place of `wal`, where Prometheus wants a directory, keeps it from starting before it has
+ * touched anything. The file comes first and goes last; it says what happened and what to do.
+ *
+ * The staged blocks lie in STAGING/data until all that was there is aside, and in STAGING/moving from
+ * then on: so a second run knows which of two blocks of one name is the new one.
+ */
+
+const BAR = "wal";
+const FIRST_LINE = "prombackup restore was interrupted here, and Prometheus can't start until it has ended.";
+
+/**
+ * Puts staged blocks into a directory whose own content goes aside.
+ *
+ * @param aside within the directory; it is made
+ * @throws Failure if the file system can't; nothing is changed then
+ */
+export function putWithin(
+  staging: Staging,
+  target: string,
+  aside: string,
+  ownership: Ownership,
+): void {
+  mkdirSync(aside);
+  chownSync(aside, ownership.uid, ownership.gid);
+  chmodSync(aside, ownership.directoryMode);
+  writeSynced(join(aside, BAR), barText(target, aside));
+  syncDirectory(aside);
+  bar(target, aside);
+  finishWithin(staging, target, aside);
+}
+
+/** Goes on where {@link putWithin} was interrupted behind its first step. */
+export function finishWithin(staging: Staging, target: string, aside: string): void {
+  syncDirectory(target);
+  if (staging.names.includes("data")) {
+    const stay = new Set([BAR, "lock", "lost+found"]);
+    for (const name of readdirSync(target)) {
+      if (!stay.has(name) && !isOurs(name)) renameSync(join(target, name), join(aside, name));
+    }
+    syncDirectory(aside);
+    syncDirectory(target);
+    renameSync(staging.at("data"), staging.at("moving"));
+    syncDirectory(staging.at("."));
+  }
+  const moving = staging.at("moving");
+  for (const name of readdirSync(moving)) {
+    if (isUlid(name)) renameSync(join(moving, name), join(target, name));
+  }
+  syncDirectory(target);
+  unlinkSync(join(target, BAR));
+  if (readdirSync(aside).length === 0) rmdirSync(aside);
+  syncDirectory(target);
+}
+
+/** Where the old content of a directory goes that is barred; undefined if it isn't. */
+export function barredAside(target: string): string | undefined {
+  const name = readBar(join(target, BAR));
+  return name === undefined ? undefined : join(target, name);
+}
+
+/** Removes what was prepared for {@link putWithin} if it came no further. */
+export function discardUnused(target: string): void {
+  for (const name of readdirSync(target).filter(isAsideInside)) {
+    const aside = join(target, name);
+    const bars = readdirSync(aside).filter((entry) => entry.startsWith(BAR));
+    const unused =
+      bars.length === readdirSync(aside).length &&
+      bars.every((entry) => lstatSync(join(aside, entry)).isFile());
+    if (unused) rmSync(aside, { recursive: true });
+  }
+}
+
+function bar(target: string, aside: string): void {
+  const [prepared, place] = [join(aside, BAR), join(target, BAR)];
+  if (lstatSync(place, { throwIfNoEntry: false }) === undefined) return renameSync(prepared, place);
+  if (exchange(prepared, place)) return;
+  rmSync(aside, { recursive: true });
+  throw new Failure(
+    `${target} is a mount point or its parent can't be written to, and its file system can't exchange two names: move its content away by hand and restore into the empty directory`,
+  );
+}
+
+function barText(target: string, aside: string): string {
+  return `${FIRST_LINE}
+Run the same command again: it finishes the work.
+  what was in ${target} goes to ${basename(aside)}
+`;
+}
+
+/** The name is looked at closely: whoever may write to the directory may have written this file. */
+function readBar(path: string): string | undefined {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+  const text = readFileSync(path, "utf8");
+  const name = text.trimEnd().split(" ").at(-1) ?? "";
+  return text.startsWith(FIRST_LINE) && isAsideInside(name) ? name : undefined;
+}

@@ -1,0 +1,48 @@
+import { mkdirSync } from "node:fs";
+import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
+import type { TarEntry } from "../archive/tar/reader.ts";
+import { Extraction } from "./extract.ts";
+import { mark } from "./marker.ts";
+import type { Ownership } from "./ownership.ts";
+import type { Staging } from "./staging.ts";
+import { type Survey, survey } from "./survey.ts";
+
+/** Blocks that were written and checked. */
+export interface Staged {
+  readonly survey: Survey;
+  /** Of the wanted blocks. */
+  readonly contents: ContentReport;
+  /** Takes a staged block away. */
+  remove(ulid: string): void;
+  /** Says that the rest is to be put in place: gives it its owner and makes it durable. */
+  finish(): void;
+}
+
+/**
+ * Writes blocks of an archive to `data` in the staging directory, and checks the bytes that it
+ * writes while it writes them.
+ *
+ * @param wanted says which blocks
+ */
+export async function stage(
+  entries: AsyncIterable<TarEntry>,
+  staging: Staging,
+  ownership: Ownership,
+  wanted: (ulid: string) => boolean,
+): Promise<Staged> {
+  const data = staging.at("data");
+  mkdirSync(data, { mode: 0o700 });
+  mark(data, { snapshot: "", complete: false });
+  const contents = new BlockContents("structure");
+  const extraction = new Extraction(data, staging.path, ownership, wanted);
+  const found = await survey(entries, (admitted) => contents.watch(extraction.watch(admitted)));
+  return {
+    survey: found,
+    contents: contents.report(),
+    remove: (ulid) => extraction.remove(ulid),
+    finish: () => {
+      extraction.finish();
+      mark(data, { snapshot: found.snapshot, complete: true });
+    },
+  };
+}

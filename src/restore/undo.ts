@@ -1,0 +1,31 @@
+import { basename, join } from "node:path";
+import { UNDONE_INSIDE } from "./names.ts";
+import type { Plan } from "./plan.ts";
+
+/**
+ * The line for a shell that undoes a restore, with Prometheus stopped. What was restored is kept
+ * beside; undefined if there is nothing to undo but to remove what is there.
+ */
+export function undoLine({ way, dataDir, blocks, aside }: Plan): string | undefined {
+  const directory = quote(dataDir);
+  if (way === "exchange") {
+    if (aside === undefined) return undefined;
+    return `mv ${directory} ${quote(`${dataDir}.undone`)} && mv ${quote(aside)} ${directory}`;
+  }
+  const enter = `cd ${directory} && mkdir ${UNDONE_INSIDE}`;
+  if (way === "within") {
+    if (aside === undefined) return undefined;
+    const others = "-mindepth 1 -maxdepth 1 ! -name '.prombackup-*' ! -name lost+found";
+    return `${enter} && find . ${others} -exec mv -t ${UNDONE_INSIDE} {} + && find ${quote(basename(aside))} -mindepth 1 -maxdepth 1 -exec mv -t . {} +`;
+  }
+  const restored = blocks.filter(({ action }) => action !== "leave out");
+  const replaced = restored.filter(({ action }) => action === "replace");
+  const away = `${enter} && mv ${restored.map(({ ulid }) => ulid).join(" ")} ${UNDONE_INSIDE}/`;
+  if (aside === undefined || replaced.length === 0) return away;
+  const back = replaced.map(({ ulid }) => quote(join(basename(aside), ulid))).join(" ");
+  return `${away} && mv ${back} .`;
+}
+
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
