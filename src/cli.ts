@@ -3,6 +3,7 @@ import { createCommand } from "./commands/create.ts";
 import { helpCommands, programHelp } from "./commands/help.ts";
 import { listCommand } from "./commands/list.ts";
 import { pruneCommand } from "./commands/prune.ts";
+import { restoreCommand } from "./commands/restore.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { errorText, UsageError } from "./lib/errors.ts";
 import { plainLog } from "./lib/log.ts";
@@ -16,7 +17,13 @@ const context = {
   // Written here since a compiled program finds its other entry points relative to the entry alone.
   workerUrl: new URL("./archive/compress/worker.ts", import.meta.url),
 };
-const work = [createCommand(context), verifyCommand(), listCommand(context), pruneCommand(context)];
+const work = [
+  createCommand(context),
+  verifyCommand(),
+  restoreCommand(context),
+  listCommand(context),
+  pruneCommand(context),
+];
 const commands = [...work, ...helpCommands(work)];
 
 // A reader that leaves early (head) must not end in a stack trace; writers are told by their callbacks.

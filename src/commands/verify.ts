@@ -1,4 +1,5 @@
 import { Client, networkTransport } from "../api/client.ts";
+import { shownArchive } from "../archive/open-archive.ts";
 import { type Command, command, type Io } from "../lib/command.ts";
 import { DamagedError, errorText, UsageError } from "../lib/errors.ts";
 import { type FlagValues, httpUrl, optional, text, toggle } from "../lib/flags.ts";
@@ -6,7 +7,7 @@ import { interruptible } from "../lib/interrupt.ts";
 import { counted } from "../lib/units.ts";
 import { expectedDigests, recordedDownload } from "../verify/compare.ts";
 import { problems, type VerifyResult } from "../verify/problems.ts";
-import { readArchive, shownArchive } from "../verify/read.ts";
+import { readArchive } from "../verify/read.ts";
 import { jsonBroken, jsonReport, textReport } from "../verify/report.ts";
 
 const flags = {

@@ -12,7 +12,7 @@ export interface ParsedArgv {
 /**
  * Reads arguments in Go's flag syntax and in GNU's: one or two dashes, `-flag value` or
  * `-flag=value`, and `-`, `_` and `.` are the same letter within a name. A boolean takes a value
- * behind `=` alone. The last of a repeated flag counts; flags may stand among the operands; all
+ * behind `=` alone. The last of a repeated flag counts, if it isn't a list; flags may stand among the operands; all
  * behind `--` are operands, and so is a lone `-`.
  *
  * @throws UsageError that names an unknown flag or a flag without its value.
@@ -41,9 +41,12 @@ export function parseArgv(argv: readonly string[], flags: Flags): ParsedArgv {
       else throw new UsageError(unknownFlag(word, spelling, names));
       continue;
     }
-    if (value !== undefined) given.set(name, requireText(name, value));
-    else if (flags[name]?.boolean) given.set(name, "true");
-    else given.set(name, requireText(name, nextValue(name, argv[++i], names)));
+    if (value === undefined && flags[name]?.boolean) given.set(name, "true");
+    else {
+      const text = requireText(name, value ?? nextValue(name, argv[++i], names));
+      const before = flags[name]?.repeatable ? given.get(name) : undefined;
+      given.set(name, before === undefined ? text : `${before},${text}`);
+    }
   }
   return { flags: given, operands, help, version };
 }

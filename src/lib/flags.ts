@@ -8,6 +8,8 @@ import { errorText, UsageError } from "./errors.ts";
 export interface Flag<T> {
   /** A boolean flag takes no value of its own (`--json`), only one behind `=` (`--json=false`). */
   readonly boolean: boolean;
+  /** Whether it may be given several times; the values are then joined by commas. */
+  readonly repeatable?: boolean;
   readonly description: string;
   /** What stands for the value in the help, such as `URL`. */
   readonly valueHint?: string | undefined;
@@ -39,6 +41,19 @@ interface Details {
 /** A flag that may be left out; its value is then undefined. */
 export function optional<T>(parse: (text: string) => T, details: Details): Flag<T | undefined> {
   return { ...details, boolean: false, parse: (t) => (t === undefined ? undefined : parse(t)) };
+}
+
+/** A flag that may be given several times, or once with commas between the values. */
+export function list<T>(
+  parse: (text: string) => T,
+  details: Details,
+): Flag<readonly T[] | undefined> {
+  return {
+    ...details,
+    boolean: false,
+    repeatable: true,
+    parse: (t) => t?.split(",").map((item) => parse(item)),
+  };
 }
 
 /** A flag that must be given, on the command line or in its environment variable. */

@@ -5,10 +5,18 @@ import type { SurveyedBlock } from "./survey.ts";
 
 /** What becomes of a block of the archive. */
 export interface ChosenBlock extends SurveyedBlock {
-  /** `replace`: the target has a block of this name, which is moved aside. */
-  readonly action: "restore" | "replace" | "leave out";
-  /** Why it is left out or replaces another. */
+  /**
+   * `replace`: the target has a block of this name, which is moved aside. `not needed`: the target has
+   * its samples already.
+   */
+  readonly action: "restore" | "replace" | "not needed" | "leave out";
+  /** Why it isn't simply restored. */
   readonly why: string | undefined;
+}
+
+/** Whether a block is to be written. */
+export function isRestored({ action }: ChosenBlock): boolean {
+  return action === "restore" || action === "replace";
 }
 
 /** What is to lie in the data directory together. */
@@ -48,7 +56,7 @@ export function choose(
     const decision = decide(block, staying, superseding, wishes);
     return { ...block, ...decision };
   });
-  const restored = blocks.filter(({ action }) => action !== "leave out").map(named);
+  const restored = blocks.filter(isRestored).map(named);
   const replaced = new Set(restored.map(({ block }) => block));
   const kept = staying.filter(({ block }) => !replaced.has(block));
   const findings = checkSnapshot([...kept, ...restored]);
@@ -70,16 +78,16 @@ function decide(
 ): Decision {
   const { ulid, meta } = block;
   const why = unwanted(block, wishes);
-  if (why !== undefined) return leaveOut(why);
+  if (why !== undefined) return { action: "leave out", why };
   if (staying.some((other) => other.block === ulid)) {
     return wishes.only === undefined
-      ? leaveOut("there already")
+      ? notNeeded("there already")
       : { action: "replace", why: "the one that is there is moved aside" };
   }
   const by = superseding.get(ulid);
-  if (by !== undefined) return leaveOut(`block ${by} was compacted from it`);
+  if (by !== undefined) return notNeeded(`block ${by} was compacted from it`);
   const holder = meta && staying.find((other) => holds(other.meta, meta));
-  if (holder !== undefined) return leaveOut(`block ${holder.block} holds its samples`);
+  if (holder !== undefined) return notNeeded(`block ${holder.block} holds its samples`);
   return { action: "restore", why: undefined };
 }
 
@@ -93,8 +101,8 @@ function unwanted(
   return undefined;
 }
 
-function leaveOut(why: string): Decision {
-  return { action: "leave out", why };
+function notNeeded(why: string): Decision {
+  return { action: "not needed", why };
 }
 
 /** Which block says of which one that it takes its place. */
@@ -102,7 +110,9 @@ function parentsOf(
   blocks: readonly { readonly ulid: string; readonly meta: BlockMeta | undefined }[],
 ): Map<string, string> {
   const pairs = blocks.flatMap(({ ulid, meta }) =>
-    (meta?.compaction.parents ?? []).flatMap((parent) => (parent === ulid ? [] : [[parent, ulid] as const])),
+    (meta?.compaction.parents ?? []).flatMap((parent) =>
+      parent === ulid ? [] : [[parent, ulid] as const],
+    ),
   );
   return new Map(pairs);
 }

@@ -73,7 +73,9 @@ function locate(given: string): { path: string; exists: boolean } {
     if (errorCode(error) !== "ENOENT") throw cannotRead(path, error);
   }
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
-    throw new Failure(`${path} is a symbolic link that leads nowhere: make its target, or remove it`);
+    throw new Failure(
+      `${path} is a symbolic link that leads nowhere: make its target, or remove it`,
+    );
   }
   try {
     return { path: join(realpathSync(dirname(path)), basename(path)), exists: false };

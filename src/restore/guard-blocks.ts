@@ -1,6 +1,6 @@
 import { shown } from "../archive/shown.ts";
 import { counted, formatTime } from "../lib/units.ts";
-import type { ChosenBlock } from "./choose.ts";
+import { isRestored } from "./choose.ts";
 import type { Draft, Facts, Request } from "./plan.ts";
 import { DEFAULT_RETENTION, type Doomed, forecast, type Retention } from "./retention.ts";
 import type { Verdict } from "./verdict.ts";
@@ -23,14 +23,15 @@ function guardArchive(
   const there = new Set(survey.blocks.map(({ ulid }) => ulid));
   for (const ulid of only ?? []) {
     if (!there.has(ulid))
-      verdict.refuse("unknown-block", `the archive has no block ${shown(ulid)}: see its list above`);
+      verdict.refuse(
+        "unknown-block",
+        `the archive has no block ${shown(ulid)}: see its list above`,
+      );
   }
   const restored = draft.blocks.filter(isRestored);
-  if (restored.length === 0) {
-    verdict.refuse(
-      "no-blocks",
-      `no block of the archive is to be restored: ${draft.blocks[0]?.why ?? "it has none"}`,
-    );
+  if (!draft.blocks.some(({ action }) => action !== "leave out")) {
+    const why = draft.blocks[0]?.why ?? "Prometheus had no data when it was taken";
+    verdict.refuse("no-blocks", `the archive has no block to restore: ${why}`);
   }
   for (const { ulid, errors } of restored) {
     if (errors[0] === undefined) continue;
@@ -73,8 +74,8 @@ function guardReplaced(
 }
 
 function guardFuture({ blocks, future }: Draft, verdict: Verdict): void {
-  for (const { ulid, action, meta } of blocks) {
-    if (action === "leave out" || meta === undefined || meta.maxTime <= future) continue;
+  for (const { ulid, meta } of blocks.filter(isRestored)) {
+    if (meta === undefined || meta.maxTime <= future) continue;
     verdict.refuse(
       "future",
       `block ${ulid} reaches to ${formatTime(new Date(meta.maxTime))}, which is in the future: Prometheus would take no samples until then and delete old blocks too early: set this machine's clock if it is wrong, or leave the block out with --skip-future-blocks`,
@@ -92,7 +93,9 @@ function guardRetention(
 ): void {
   const asked = typeof running === "object" ? running : undefined;
   const retention = told ?? asked?.retention;
-  const restored = draft.blocks.filter(isRestored).map((block) => ({ ...block, block: block.ulid }));
+  const restored = draft.blocks
+    .filter(isRestored)
+    .map((block) => ({ ...block, block: block.ulid }));
   const staying = draft.way === "insert" ? target.blocks : [];
   const doomed = (limits: Retention) => {
     const names = new Set(restored.map(({ block }) => block));
@@ -148,8 +151,4 @@ function guardOverlap(
       );
     }
   }
-}
-
-function isRestored({ action }: ChosenBlock): boolean {
-  return action !== "leave out";
 }

@@ -1,4 +1,5 @@
 import { counted, formatBytes } from "../lib/units.ts";
+import { isRestored } from "./choose.ts";
 import { mayGiveTo } from "./ownership.ts";
 import type { Draft, Facts, Request } from "./plan.ts";
 import type { Verdict } from "./verdict.ts";
@@ -36,21 +37,15 @@ function guardContent({ mode }: Request, { target }: Facts, draft: Draft, verdic
   }
   if (draft.way !== "insert" || !hasWal) return;
   const newest = Math.max(...blocks.map(({ meta }) => meta?.maxTime ?? Number.NEGATIVE_INFINITY));
-  const later = draft.blocks.filter(
-    ({ action, meta }) => action !== "leave out" && meta !== undefined && meta.maxTime > newest,
-  );
-  for (const { ulid } of later) {
+  for (const { ulid, meta } of draft.blocks.filter(isRestored)) {
+    if (meta === undefined || meta.maxTime <= newest) continue;
     verdict.warn(
       `block ${ulid} ends after the newest block there: at its next start Prometheus passes over samples of its write-ahead log that are older than that end`,
     );
   }
 }
 
-function guardOwner(
-  { ownership, dataDir, way }: Draft,
-  { target }: Facts,
-  verdict: Verdict,
-): void {
+function guardOwner({ ownership, dataDir, way }: Draft, { target }: Facts, verdict: Verdict): void {
   if (!target.exists && way === "within") {
     verdict.refuse("owner", `${dataDir} can't be made: run as the owner of its parent, or as root`);
   }

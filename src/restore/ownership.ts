@@ -40,9 +40,7 @@ export function mayGiveTo({ uid }: Pick<Stats, "uid">): boolean {
  */
 export function parseOwner(text: string): Owner {
   const [user = "", group] = text.split(":");
-  const { uid, gid } = /^\d+$/.test(user)
-    ? { uid: Number(user), gid: undefined }
-    : findUser(user);
+  const { uid, gid } = /^\d+$/.test(user) ? { uid: Number(user), gid: undefined } : findUser(user);
   if (group === undefined) return { uid, gid };
   return { uid, gid: /^\d+$/.test(group) ? Number(group) : findGroup(group) };
 }

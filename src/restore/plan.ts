@@ -1,6 +1,6 @@
 import { type StatsFs, statfsSync } from "node:fs";
 import { dirname } from "node:path";
-import { type ChosenBlock, choose } from "./choose.ts";
+import { type ChosenBlock, choose, isRestored } from "./choose.ts";
 import type { DataDir } from "./data-dir.ts";
 import { guardBlocks } from "./guard-blocks.ts";
 import { guardTarget } from "./guard-target.ts";
@@ -102,7 +102,7 @@ function draft(request: Request, { target, survey, now }: Facts): Draft {
       skipDamaged: request.skipDamaged,
     },
   );
-  const restored = blocks.filter(({ action }) => action !== "leave out");
+  const restored = blocks.filter(isRestored);
   const disk = statfsSync(target.exists ? target.path : dirname(target.path));
   return {
     dataDir: target.path,
@@ -111,7 +111,7 @@ function draft(request: Request, { target, survey, now }: Facts): Draft {
     blocks,
     bytes: restored.reduce((sum, block) => sum + onDisk(block, disk), 0),
     freeBytes: disk.bavail * disk.bsize,
-    aside: asideOf(way, target, blocks, now),
+    aside: request.mode === "new" ? undefined : asideOf(way, target, blocks, now),
     ownership: ownershipOf(target, request.owner),
     superseded,
     overlaps,

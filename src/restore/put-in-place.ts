@@ -1,7 +1,7 @@
 import { renameSync } from "node:fs";
 import { dirname } from "node:path";
-import { exchange } from "../lib/exchange.ts";
 import { errorCode, Failure } from "../lib/errors.ts";
+import { exchange } from "../lib/exchange.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { unmark } from "./marker.ts";
 

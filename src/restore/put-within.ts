@@ -11,8 +11,8 @@ import {
   unlinkSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { exchange } from "../lib/exchange.ts";
 import { Failure } from "../lib/errors.ts";
+import { exchange } from "../lib/exchange.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { isUlid } from "../tsdb/meta.ts";
 import { isAsideInside, isOurs } from "./names.ts";
@@ -31,7 +31,8 @@ import { writeSynced } from "./write-synced.ts";
  */
 
 const BAR = "wal";
-const FIRST_LINE = "prombackup restore was interrupted here, and Prometheus can't start until it has ended.";
+const FIRST_LINE =
+  "prombackup restore was interrupted here, and Prometheus can't start until it has ended.";
 
 /**
  * Puts staged blocks into a directory whose own content goes aside.
@@ -97,7 +98,10 @@ export function discardUnused(target: string): void {
 
 function bar(target: string, aside: string): void {
   const [prepared, place] = [join(aside, BAR), join(target, BAR)];
-  if (lstatSync(place, { throwIfNoEntry: false }) === undefined) return renameSync(prepared, place);
+  if (lstatSync(place, { throwIfNoEntry: false }) === undefined) {
+    renameSync(prepared, place);
+    return;
+  }
   if (exchange(prepared, place)) return;
   rmSync(aside, { recursive: true });
   throw new Failure(

@@ -62,7 +62,8 @@ function recoverInside(target: string, now: Date): Recovered | undefined {
   if (staging === undefined) return undefined;
   const aside = barredAside(target);
   if (aside !== undefined) {
-    const { snapshot } = marked(staging.at("data")) ?? marked(staging.at("moving")) ?? { snapshot: "" };
+    const { snapshot } = marked(staging.at("data")) ??
+      marked(staging.at("moving")) ?? { snapshot: "" };
     finishWithin(staging, target, aside);
     staging.discard();
     return { snapshot, aside: existsSync(aside) ? aside : undefined };

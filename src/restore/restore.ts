@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { shown } from "../archive/shown.ts";
-import type { TarEntry } from "../archive/tar/reader.ts";
 import { DamagedError, Failure } from "../lib/errors.ts";
 import type { Prometheus } from "../prometheus.ts";
+import type { ArchiveInput } from "./archive-input.ts";
+import { isRestored } from "./choose.ts";
 import { type DamagedBlock, damagedBlocks } from "./damage.ts";
 import { examineDataDir } from "./data-dir.ts";
 import { guardEncodings } from "./encodings.ts";
@@ -13,21 +13,11 @@ import { type Facts, makePlan, type Plan, type Request } from "./plan.ts";
 import { putInsteadOf, putNew } from "./put-in-place.ts";
 import { putWithin } from "./put-within.ts";
 import { type Recovered, recover, wasInterrupted } from "./recover.ts";
-import { askPrometheus } from "./running-prometheus.ts";
+import { askPrometheus, type RunningPrometheus } from "./running-prometheus.ts";
 import { type Staged, stage } from "./stage.ts";
 import { Staging } from "./staging.ts";
 import { type Survey, survey } from "./survey.ts";
 import { type Refusal, Verdict } from "./verdict.ts";
-
-/** Where the blocks come from. */
-export interface ArchiveInput {
-  /** For messages. */
-  readonly name: string;
-  /** Begins to read it. */
-  open(): AsyncIterable<TarEntry>;
-  /** False for standard input, which can be read once. */
-  readonly repeatable: boolean;
-}
 
 /** What a restore needs of the program around it. */
 export interface Surroundings {
@@ -44,6 +34,8 @@ export interface Restored {
   readonly plan: Plan;
   readonly restored: readonly string[];
   readonly leftOut: readonly DamagedBlock[];
+  /** The Prometheus that answered before. */
+  readonly running: RunningPrometheus | undefined;
 }
 
 /** Plans and does nothing. Standard input is read to its end for it. */
@@ -52,10 +44,12 @@ export async function planRestore(
   request: Request,
   surroundings: Surroundings,
 ): Promise<Plan> {
-  const found = await survey(archive.open());
+  const found = await survey(archive.read());
   const plan = makePlan(request, await gather(found, request, surroundings));
   if (wasInterrupted(plan.dataDir)) {
-    surroundings.warn(`${plan.dataDir}: a restore was interrupted there: the next one finishes it first`);
+    surroundings.warn(
+      `${plan.dataDir}: a restore was interrupted there: the next one finishes it first`,
+    );
   }
   surroundings.onPlan(plan);
   requireNone(plan.refusals);
@@ -74,7 +68,7 @@ export async function restore(
   request: Request,
   surroundings: Surroundings,
 ): Promise<Restored | Recovered> {
-  const known = archive.repeatable ? await survey(archive.open()) : undefined;
+  const known = archive.repeatable ? await survey(archive.read()) : undefined;
   const { path } = examineDataDir(request.dataDir);
   const recovered = recover(path, surroundings.now);
   if (recovered !== undefined) {
@@ -88,8 +82,13 @@ export async function restore(
     surroundings.onPlan(plan);
     requireNone(plan.refusals);
   }
+  const running = facts.running === "starting" ? undefined : facts.running;
+  if (known !== undefined && restoredOf(plan).length === 0)
+    return { plan, restored: [], leftOut: [], running };
   const { dataDir, way } = plan;
-  const staging = Staging.open(way === "exchange" ? stagingBeside(dataDir) : stagingInside(dataDir));
+  const staging = Staging.open(
+    way === "exchange" ? stagingBeside(dataDir) : stagingInside(dataDir),
+  );
   try {
     return await stageAndPut(archive, request, surroundings, facts, known && plan, staging);
   } finally {
@@ -102,7 +101,11 @@ const EMPTY: Survey = { snapshot: "", blocks: [], unknown: [] };
 /** What can be told without it. */
 const EARLY: ReadonlySet<string> = new Set(["running", "not-empty", "owner"]);
 
-async function gather(found: Survey, request: Request, { prometheus, now }: Surroundings): Promise<Facts> {
+async function gather(
+  found: Survey,
+  request: Request,
+  { prometheus, now }: Surroundings,
+): Promise<Facts> {
   const target = examineDataDir(request.dataDir);
   return {
     target,
@@ -125,8 +128,9 @@ async function stageAndPut(
     const { ownership } = known ?? makePlan(request, facts);
     const planned = known && new Set(restoredOf(known));
     const wanted = (ulid: string) => planned?.has(ulid) ?? true;
-    const staged = await stage(archive.open(), staging, ownership, wanted);
-    const plan = known ?? planStaged(request, { ...facts, survey: staged.survey }, surroundings, staged);
+    const staged = await stage(archive.read(), staging, ownership, wanted);
+    const plan =
+      known ?? planStaged(request, { ...facts, survey: staged.survey }, surroundings, staged);
     if (known !== undefined) requireSame(archive, facts.survey, staged.survey, restoredOf(known));
     const leftOut = sortOut(staged, restoredOf(plan), request, surroundings);
     const lost = new Set(leftOut.map(({ ulid }) => ulid));
@@ -136,7 +140,8 @@ async function stageAndPut(
     surroundings.signal.throwIfAborted();
     if (restored.length === 0) throw new Failure("no block is left to restore: all are damaged");
     put(plan, request, staging, restored);
-    return { plan, restored, leftOut };
+    const { running } = facts;
+    return { plan, restored, leftOut, running: running === "starting" ? undefined : running };
   } catch (error) {
     staging.discard();
     throw surroundings.signal.aborted ? surroundings.signal.reason : error;
@@ -144,11 +149,16 @@ async function stageAndPut(
 }
 
 /** The plan for what has been staged already, without the blocks that it leaves out. */
-function planStaged(request: Request, facts: Facts, { onPlan }: Surroundings, staged: Staged): Plan {
+function planStaged(
+  request: Request,
+  facts: Facts,
+  { onPlan }: Surroundings,
+  staged: Staged,
+): Plan {
   const plan = makePlan(request, { ...facts, staged: true });
   onPlan(plan);
   requireNone(plan.refusals);
-  for (const { ulid, action } of plan.blocks) if (action === "leave out") staged.remove(ulid);
+  for (const block of plan.blocks) if (!isRestored(block)) staged.remove(block.ulid);
   return plan;
 }
 
@@ -162,7 +172,8 @@ function sortOut(
   const damaged = damagedBlocks(staged).filter(({ ulid }) => planned.includes(ulid));
   const [first, ...more] = damaged;
   if (first !== undefined && !skipDamaged) {
-    const others = more.length === 0 ? "" : ` (and ${more.length} more: prombackup verify tells all)`;
+    const others =
+      more.length === 0 ? "" : ` (and ${more.length} more: prombackup verify tells all)`;
     throw new DamagedError(
       `block ${first.ulid} is damaged: ${first.what}${others}: nothing was restored: take it from another backup, or leave it out with --skip-damaged, which loses ${first.lost}`,
     );
@@ -190,7 +201,12 @@ function requireReadable(
 }
 
 /** The decisive step. Until here nothing of the target was touched. */
-function put(plan: Plan, { mode, dataDir }: Request, staging: Staging, restored: readonly string[]): void {
+function put(
+  plan: Plan,
+  { mode, dataDir }: Request,
+  staging: Staging,
+  restored: readonly string[],
+): void {
   const target = examineDataDir(dataDir);
   const lock = mode === "blocks" ? undefined : lockDataDir(target);
   if (mode !== "blocks") {
@@ -220,7 +236,7 @@ function inUse(dataDir: string, how: string): Failure {
 }
 
 function restoredOf({ blocks }: Plan): string[] {
-  return blocks.filter(({ action }) => action !== "leave out").map(({ ulid }) => ulid);
+  return blocks.filter(isRestored).map(({ ulid }) => ulid);
 }
 
 function requireNone(refusals: readonly Refusal[]): void {
@@ -243,6 +259,6 @@ function requireSame(
       blocks.find((block) => block.ulid === ulid),
     );
     if (!isDeepStrictEqual([one?.files, one?.meta], [other?.files, other?.meta]))
-      throw new Failure(`${shown(name)} changed while it was restored: restore again`);
+      throw new Failure(`${name} changed while it was restored: restore again`);
   }
 }

@@ -87,13 +87,13 @@ export function parsePrometheusSize(text: string): number | undefined {
 }
 
 /**
- * Reads `--retention`: a duration, a size, a percentage, or several of them.
+ * Reads `--retention`: a duration, a size, a percentage, or several of them with commas between.
  *
  * @throws Error that says what is wrong with it
  */
-export function parseRetention(texts: readonly string[]): Retention {
+export function parseRetention(limits: string): Retention {
   let retention: Retention = { time: undefined, bytes: undefined, percentage: undefined };
-  for (const text of texts) {
+  for (const text of limits.split(",")) {
     const time = parsePrometheusDuration(text);
     const bytes = parsePrometheusSize(text);
     const percentage = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];

@@ -6,7 +6,10 @@ import type { Plan } from "./plan.ts";
  * The line for a shell that undoes a restore, with Prometheus stopped. What was restored is kept
  * beside; undefined if there is nothing to undo but to remove what is there.
  */
-export function undoLine({ way, dataDir, blocks, aside }: Plan): string | undefined {
+export function undoLine(
+  { way, dataDir, blocks, aside }: Plan,
+  restored: readonly string[],
+): string | undefined {
   const directory = quote(dataDir);
   if (way === "exchange") {
     if (aside === undefined) return undefined;
@@ -18,14 +21,16 @@ export function undoLine({ way, dataDir, blocks, aside }: Plan): string | undefi
     const others = "-mindepth 1 -maxdepth 1 ! -name '.prombackup-*' ! -name lost+found";
     return `${enter} && find . ${others} -exec mv -t ${UNDONE_INSIDE} {} + && find ${quote(basename(aside))} -mindepth 1 -maxdepth 1 -exec mv -t . {} +`;
   }
-  const restored = blocks.filter(({ action }) => action !== "leave out");
-  const replaced = restored.filter(({ action }) => action === "replace");
-  const away = `${enter} && mv ${restored.map(({ ulid }) => ulid).join(" ")} ${UNDONE_INSIDE}/`;
+  const away = `${enter} && mv ${restored.join(" ")} ${UNDONE_INSIDE}/`;
+  const replaced = blocks.filter(
+    ({ action, ulid }) => action === "replace" && restored.includes(ulid),
+  );
   if (aside === undefined || replaced.length === 0) return away;
   const back = replaced.map(({ ulid }) => quote(join(basename(aside), ulid))).join(" ");
   return `${away} && mv ${back} .`;
 }
 
-function quote(word: string): string {
+/** A word of a shell's command line. */
+export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

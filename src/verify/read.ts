@@ -1,10 +1,10 @@
-import { stat } from "node:fs/promises";
 import { decompress } from "../archive/decompress/decompress.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
 import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
 import { inspectArchive, type SnapshotReport } from "../archive/inspect/inspect.ts";
+import { openArchive, shownArchive } from "../archive/open-archive.ts";
 import { readTar } from "../archive/tar/reader.ts";
-import { DamagedError, errorCode, errorText, Failure } from "../lib/errors.ts";
+import { DamagedError, errorText } from "../lib/errors.ts";
 import { startProgress } from "../lib/progress.ts";
 import type { CheckLevel } from "../tsdb/check-block.ts";
 
@@ -16,11 +16,6 @@ export interface ReadArchive {
   readonly report: SnapshotReport;
   /** Undefined if only the container was checked. */
   readonly contents: ContentReport | undefined;
-}
-
-/** An archive's name in messages. */
-export function shownArchive(file: string): string {
-  return file === "-" ? "standard input" : file;
 }
 
 /**
@@ -40,7 +35,7 @@ export async function readArchive(
   const hasher = new Bun.CryptoHasher("sha256");
   let bytes = 0;
   async function* measured(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of readable(file, stream)) {
+    for await (const chunk of stream) {
       signal.throwIfAborted();
       hasher.update(chunk);
       bytes += chunk.byteLength;
@@ -61,38 +56,4 @@ export async function readArchive(
   } finally {
     progress.end();
   }
-}
-
-interface OpenArchive {
-  /** Bytes, if they are known beforehand. */
-  readonly size: number | undefined;
-  readonly stream: AsyncIterable<Uint8Array>;
-}
-
-async function openArchive(file: string): Promise<OpenArchive> {
-  if (file === "-") return { size: undefined, stream: Bun.stdin.stream() };
-  const found = await stat(file).catch((error: unknown) => {
-    if (errorCode(error) === "ENOENT") throw new Failure(`${file} doesn't exist`);
-    throw unreadable(file, error);
-  });
-  if (found.isDirectory()) throw new Failure(`${file} is a directory, not an archive`);
-  // Bun waits for it as for a pipe, which the system refuses.
-  if (found.isCharacterDevice()) throw new Failure(`${file} is a device, not an archive`);
-  return { size: found.isFile() ? found.size : undefined, stream: Bun.file(file).stream() };
-}
-
-async function* readable(
-  file: string,
-  stream: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* stream;
-  } catch (cause) {
-    if (errorCode(cause) === undefined) throw cause;
-    throw unreadable(file, cause);
-  }
-}
-
-function unreadable(file: string, cause: unknown): Failure {
-  return new Failure(`${shownArchive(file)} can't be read: ${errorText(cause)}`, { cause });
 }

@@ -1,0 +1,121 @@
+import { counted, formatBytes, formatTime, table } from "../lib/units.ts";
+import { type ChosenBlock, isRestored } from "./choose.ts";
+import type { Loaded } from "./loaded.ts";
+import type { Plan, Request } from "./plan.ts";
+import type { Recovered } from "./recover.ts";
+import type { Restored } from "./restore.ts";
+import { quote, undoLine } from "./undo.ts";
+
+/** What `restore --json` prints. */
+export interface JsonResult {
+  readonly archive: string;
+  plan?: ReturnType<typeof jsonPlan>;
+  readonly warnings: string[];
+  prometheus?: Loaded;
+  /** Why it failed; absent if it didn't. */
+  error?: string;
+}
+
+/** The plan for people. */
+export function planText(archive: string, plan: Plan): string {
+  const restored = plan.blocks.filter(isRestored);
+  const lines = [
+    `restore of ${archive} (snapshot ${plan.snapshot}) into ${plan.dataDir}`,
+    "",
+    blockTable(plan.blocks),
+    `${counted(restored.length, "block")}, ${formatBytes(plan.bytes)} (${formatBytes(plan.freeBytes)} free), ${rangeText(restored)}`,
+    fate(plan),
+    ...plan.warnings.map((warning) => `warning: ${warning}`),
+    ...plan.refusals.map(({ message }) => `refused: ${message}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** What was done, for people, with the line that undoes it. */
+export function doneText(outcome: Restored | Recovered): string {
+  if (!("plan" in outcome)) {
+    const kept =
+      outcome.aside === undefined ? "" : `; what was there before is in ${outcome.aside}`;
+    return `this restore had been interrupted near its end: finished it${kept}\n`;
+  }
+  const { plan, restored } = outcome;
+  if (restored.length === 0) return "nothing to do: all of it is there\n";
+  const undo = undoLine(plan, restored);
+  return [
+    `restored ${counted(restored.length, "block")} into ${plan.dataDir}\n`,
+    plan.aside === undefined ? "" : `kept what was there before in ${plan.aside}\n`,
+    undo === undefined ? "" : `to undo it, with Prometheus stopped:\n  ${undo}\n`,
+  ].join("");
+}
+
+export function jsonPlan(plan: Plan) {
+  return {
+    data_dir: plan.dataDir,
+    snapshot: plan.snapshot,
+    way: plan.way,
+    blocks: plan.blocks.map(({ ulid, meta, action, why, bytes }) => ({
+      ulid,
+      min_time: meta?.minTime ?? null,
+      max_time: meta?.maxTime ?? null,
+      series: meta?.stats.numSeries ?? null,
+      samples: meta?.stats.numSamples ?? null,
+      bytes,
+      action,
+      why: why ?? null,
+    })),
+    bytes: plan.bytes,
+    free_bytes: plan.freeBytes,
+    aside: plan.aside ?? null,
+    owner: `${plan.ownership.uid}:${plan.ownership.gid}`,
+    warnings: plan.warnings,
+    refusals: plan.refusals,
+  };
+}
+
+export function jsonOutcome(outcome: Restored | Recovered) {
+  if (!("plan" in outcome)) return { finished_interrupted: true, aside: outcome.aside ?? null };
+  const { plan, restored, leftOut } = outcome;
+  return {
+    restored,
+    damaged: leftOut,
+    aside: plan.aside ?? null,
+    undo: (restored.length > 0 && undoLine(plan, restored)) || null,
+  };
+}
+
+/** The command that tells later whether Prometheus has loaded what was restored. */
+export function checkCommand(file: string, { dataDir, only }: Request, endpoint: string): string {
+  const blocks = (only ?? []).map((ulid) => ` --block ${ulid}`).join("");
+  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)} --check`;
+}
+
+function blockTable(blocks: readonly ChosenBlock[]): string {
+  const rows = blocks.map(({ ulid, meta, bytes, action, why }) => [
+    ulid,
+    formatTime(meta && new Date(meta.minTime)),
+    formatTime(meta && new Date(meta.maxTime)),
+    String(meta?.stats.numSamples ?? "-"),
+    formatBytes(bytes),
+    why === undefined ? action : `${action}: ${why}`,
+  ]);
+  const head = ["BLOCK", "FROM", "TO", "SAMPLES", "SIZE", "ACTION"];
+  return table(head, rows, ["SAMPLES", "SIZE"]);
+}
+
+function rangeText(blocks: readonly ChosenBlock[]): string {
+  const metas = blocks.flatMap(({ meta }) => (meta === undefined ? [] : [meta]));
+  if (metas.length === 0) return "of no known time";
+  const from = metas.reduce((first, { minTime }) => Math.min(first, minTime), Infinity);
+  const to = metas.reduce((last, { maxTime }) => Math.max(last, maxTime), -Infinity);
+  return `from ${formatTime(new Date(from))} to ${formatTime(new Date(to))}`;
+}
+
+function fate({ way, dataDir, aside, refusals }: Plan): string {
+  if (refusals.length > 0) return "nothing is changed, for the reasons below";
+  if (way === "insert") {
+    const replaced = aside === undefined ? "" : `; blocks of the same name go to ${aside}`;
+    return `all else in ${dataDir} stays as it is${replaced}`;
+  }
+  if (aside === undefined) return `${dataDir} is new or empty`;
+  return `all that ${dataDir} holds now is kept in ${aside}`;
+}
