@@ -5,6 +5,8 @@ import { httpUrl, optional, text } from "../lib/flags.ts";
 import { interruptible } from "../lib/interrupt.ts";
 import type { Log } from "../lib/log.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
+import { DEFAULT_HISTORY } from "../status/history.ts";
+import { State } from "../status/state.ts";
 
 /** How long Prometheus may take for a snapshot when no server is in between: ten minutes. */
 const SNAPSHOT_TIMEOUT_MS = 10 * 60 * 1000;
@@ -87,7 +89,8 @@ async function withLocalApp<T>(
     snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
     workerUrl,
   };
-  const app = new App(settings, warningsOnly(log));
+  const state = State.open(undefined, DEFAULT_HISTORY, log);
+  const app = new App(settings, state, warningsOnly(log));
   const transport = (request: Request) =>
     app.fetch(request, { peer: undefined, holdOpen: () => {} });
   const client = new Client(new URL("http://localhost/"), transport, false);

@@ -1,7 +1,17 @@
 import { listenAddress, serve } from "../http/serve.ts";
 import { type Command, command } from "../lib/command.ts";
-import { defaulted, durationFrom, httpUrl, required, text, toggle } from "../lib/flags.ts";
+import {
+  defaulted,
+  durationFrom,
+  httpUrl,
+  optional,
+  required,
+  text,
+  toggle,
+  wholeNumberFrom,
+} from "../lib/flags.ts";
 import { logfmtLog } from "../lib/log.ts";
+import { chooseStateDir } from "../status/state-dir.ts";
 
 const SECOND = 1000;
 
@@ -47,6 +57,22 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "DURATION",
         env: "PROMBACKUP_SERVER_SNAPSHOT_TIMEOUT",
       }),
+      "state-dir": optional(text, {
+        description:
+          "Where to keep the record of downloads. Without it, systemd's STATE_DIRECTORY; without that, memory alone, and a restart ends the record.",
+        valueHint: "DIR",
+        env: "PROMBACKUP_SERVER_STATE_DIR",
+      }),
+      "history-keep-within": defaulted(durationFrom(0), "720h", {
+        description: "How long the end of a download stays on record; 15 minutes at the least.",
+        valueHint: "DURATION",
+        env: "PROMBACKUP_SERVER_HISTORY_KEEP_WITHIN",
+      }),
+      "history-max-rows": defaulted(wholeNumberFrom(0), "10000", {
+        description: "How many downloads that have ended stay on record.",
+        valueHint: "NUMBER",
+        env: "PROMBACKUP_SERVER_HISTORY_MAX_ROWS",
+      }),
       "shutdown-grace": defaulted(durationFrom(0), "30s", {
         description:
           "How long running downloads may go on after SIGTERM or SIGINT before they are cut.",
@@ -54,7 +80,7 @@ export function serverCommand(workerUrl: URL): Command {
         env: "PROMBACKUP_SERVER_SHUTDOWN_GRACE",
       }),
     },
-    run: (options) =>
+    run: (options, _operand, io) =>
       serve({
         listen: options["listen-address"],
         autoprune: options.autoprune
@@ -64,6 +90,15 @@ export function serverCommand(workerUrl: URL): Command {
             }
           : undefined,
         shutdownGrace: options["shutdown-grace"],
+        stateDir: chooseStateDir(
+          options["state-dir"],
+          io.env["STATE_DIRECTORY"],
+          options["snapshot-dir"],
+        ),
+        history: {
+          keepWithin: options["history-keep-within"],
+          maxRows: options["history-max-rows"],
+        },
         app: {
           prometheusEndpoint: options["prometheus-endpoint"],
           snapshotDir: options["snapshot-dir"],

@@ -8,6 +8,7 @@ import { PruneClock } from "../snapshots/clock.ts";
 import { SnapshotCreator } from "../snapshots/create.ts";
 import { Leases } from "../snapshots/lease.ts";
 import { Downloads } from "../status/downloads.ts";
+import type { State } from "../status/state.ts";
 import { handleDownload, RunningTransfers } from "./download.ts";
 import { handleHealthy, handleReady } from "./health.ts";
 import { handleMetrics } from "./metrics.ts";
@@ -43,18 +44,29 @@ export class App {
   private readonly running = new RunningTransfers();
   private readonly compressor;
   private readonly leases;
-  private readonly downloads = new Downloads();
+  private readonly downloads: Downloads;
   private readonly pruneParts: PruneParts;
   private stopping = false;
 
   constructor(
     private readonly settings: AppSettings,
+    private readonly state: State,
     private readonly log: Log,
   ) {
     const { snapshotDir, workerUrl, prometheusEndpoint, snapshotTimeout } = settings;
     const prometheus = new Prometheus(prometheusEndpoint);
     this.leases = new Leases(snapshotDir);
-    this.pruneParts = { snapshotDir, clock: new PruneClock(), log };
+    const clock = new PruneClock();
+    this.pruneParts = { snapshotDir, clock, log };
+    this.downloads = new Downloads(state.history, {
+      monotonic: () => performance.now(),
+      wall: () => new Date(),
+      age: (keepWithin) => clock.now(keepWithin),
+    });
+    for (const { id, snapshot_name, finished } of this.downloads.interrupted) {
+      const error = finished?.error_text ?? undefined;
+      log.error("download failed", { id, snapshot: snapshot_name, error });
+    }
     this.compressor = createCompressor({ workerUrl, threads: compressThreads() });
     const creator = new SnapshotCreator({
       ask: (skipHead, signal) => prometheus.createSnapshot(skipHead, signal),
@@ -102,9 +114,11 @@ export class App {
     this.close();
   }
 
+  /** Lets go of all that it holds, the state that it was given too. */
   close(): void {
     this.leases.close();
     this.compressor.close();
+    this.state.close();
   }
 
   private makeRoutes(prometheus: Prometheus, creator: SnapshotCreator): Route[] {

@@ -5,6 +5,8 @@ import type { Log } from "../lib/log.ts";
 import { startAutoprune } from "../snapshots/autoprune.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { sweepLeftovers } from "../snapshots/remove.ts";
+import type { HistoryLimits } from "../status/history.ts";
+import { State } from "../status/state.ts";
 import { App, type AppSettings, defectResponse, logRequest } from "./app.ts";
 
 export interface ListenAddress {
@@ -19,6 +21,9 @@ export interface ServeSettings {
   /** Milliseconds that downloads may run on after a signal. */
   readonly shutdownGrace: number;
   readonly app: AppSettings;
+  /** Where the record of downloads is kept; undefined: in memory alone. */
+  readonly stateDir: string | undefined;
+  readonly history: HistoryLimits;
   readonly log: Log;
 }
 
@@ -45,7 +50,8 @@ export async function serve(settings: ServeSettings): Promise<void> {
   } = settings;
   await checkSnapshotDir(snapshotDir, log);
   await finishRemovals(snapshotDir, log);
-  const app = new App(settings.app, log);
+  const state = State.open(settings.stateDir, settings.history, log);
+  const app = new App(settings.app, state, log);
   const stopSignal = nextStopSignal();
   await requireResolvable(settings.listen.hostname);
   const server = listen(settings.listen, app, log);

@@ -107,6 +107,17 @@ export function oneOf<const W extends string>(words: readonly W[]): (value: stri
   };
 }
 
+/** A whole number in decimal digits that is at least `minimum`. */
+export function wholeNumberFrom(minimum: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || !Number.isSafeInteger(number))
+      throw new Error(`${JSON.stringify(value)} is not a whole number`);
+    if (number < minimum) throw new Error(`${value} is less than ${minimum}`);
+    return number;
+  };
+}
+
 /** A duration in Go's form (`90s`, `1h30m`) that is at least `minimum` milliseconds. */
 export function durationFrom(minimum: number): (value: string) => number {
   return (value) => {

@@ -52,6 +52,7 @@ async function startPrometheusAsUser(): Promise<RunningPrometheus> {
 }
 
 async function startServer(prometheus: RunningPrometheus) {
+  const stateDir = ownDirectory();
   const command = [
     ...(await sandbox(SERVER, UID)),
     join(await compiledPrograms(), "prombackup-server"),
@@ -61,6 +62,8 @@ async function startServer(prometheus: RunningPrometheus) {
     PROMBACKUP_SERVER_SNAPSHOT_DIR: prometheus.snapshotDir,
     PROMBACKUP_SERVER_PROMETHEUS_ENDPOINT: prometheus.url,
     PROMBACKUP_SERVER_LISTEN_ADDRESS: "127.0.0.1:0",
+    // As systemd joins what StateDirectory= names.
+    STATE_DIRECTORY: `${stateDir}:${prometheus.snapshotDir}`,
   };
   const child = Bun.spawn(command, { cwd: "/", env, stdout: "ignore", stderr: "pipe" });
   atEnd(() => {
@@ -83,7 +86,7 @@ async function startServer(prometheus: RunningPrometheus) {
     await logged;
     return { status: await child.exited, log };
   };
-  return { url, pid: child.pid, stop };
+  return { url, pid: child.pid, stateDir, stop };
 }
 
 describe("Under the unit's restrictions", () => {
@@ -111,6 +114,7 @@ describe("Under the unit's restrictions", () => {
     }
     expect(readdirSync(prometheus.snapshotDir)).toHaveLength(3);
 
+    expect(readdirSync(server.stateDir)).toContain("prombackup.db");
     const pruned = await fetch(`${server.url}/api/prune?keep_within=0`, { method: "POST" });
     expect(pruned.status).toBe(200);
     expect(readdirSync(prometheus.snapshotDir)).toEqual([]);

@@ -74,7 +74,9 @@ describe("prombackup-server.default", () => {
   test("names the directory that the unit makes and lets the server write to", () => {
     const unit = readUnit("prombackup-server.service");
     const directory = readDefaults()["PROMBACKUP_SERVER_SNAPSHOT_DIR"] ?? "";
-    expect(unit.get("StateDirectory")).toEqual([directory.replace("/var/lib/", "")]);
+    expect(unit.get("StateDirectory")).toEqual([
+      `prombackup-server ${directory.replace("/var/lib/", "")}`,
+    ]);
     expect(unit.get("AssertPathIsDirectory")).toEqual([dirname(directory)]);
     expect(unit.has("ReadWritePaths")).toBe(false);
   });
