@@ -65,5 +65,5 @@ function requireUnchanged(fd: number, member: Member, label: string): void {
 }
 
 function changed(label: string, how: string): Failure {
-  return new Failure(`${shown(label)} changed while it was archived: ${how}`);
+  return new Failure(`${shown(label)} changed while it was read: ${how}`);
 }

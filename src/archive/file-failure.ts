@@ -17,14 +17,14 @@ export function fileFailure(path: string, error: unknown): Failure {
 function reason(error: unknown): string {
   switch (errorCode(error)) {
     case "ENOENT":
-      return "it vanished while it was archived";
+      return "it vanished while it was read";
     case "EACCES":
     case "EPERM":
       return `not readable by user ${userName()}: run prombackup as the user that Prometheus runs as`;
     case "ELOOP":
     case "ENOTDIR":
     case "ENXIO":
-      return "it was replaced by something else while it was archived";
+      return "it was replaced by something else while it was read";
     case "EMFILE":
     case "ENFILE":
       return "too many open files: raise the limit (ulimit -n, LimitNOFILE=)";

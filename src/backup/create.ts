@@ -1,10 +1,12 @@
-import type { Client, IncomingDownload } from "../api/client.ts";
-import { Refused } from "../api/client.ts";
+import { type Client, type IncomingDownload, Refused } from "../api/client.ts";
 import { requireProven } from "../api/contract.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
-import { errorText, Failure } from "../lib/errors.ts";
+import { DamagedError, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { startProgress } from "../lib/progress.ts";
+import type { Checked } from "../verify/check.ts";
+import { problems, warnings } from "../verify/problems.ts";
+import { ArrivingCheck } from "./arriving.ts";
 import { openTarget, prepareTarget, type Target, type TargetRequest } from "./target.ts";
 
 /** How long the removal of a snapshot may take when the command is being interrupted. */
@@ -18,6 +20,8 @@ export interface BackupRequest extends TargetRequest {
   readonly skipHead: boolean;
   /** Remove the snapshot afterwards, also after a failure. */
   readonly removeSnapshot: boolean;
+  /** Check the blocks while they arrive. */
+  readonly verify: boolean;
 }
 
 /** A backup that was made, as `create --json` prints it. */
@@ -31,13 +35,16 @@ export interface Backup {
   readonly download_id: string;
   readonly seconds: number;
   readonly snapshot_removed: boolean;
+  /** Null: not asked for. */
+  readonly verified: { readonly blocks: number; readonly warnings: readonly string[] } | null;
 }
 
 /**
- * Has a snapshot taken, downloads it, proves that it arrived as it was sent, and gives it its name;
- * in this order, so that whatever fails leaves the target as it was.
+ * Has a snapshot taken, downloads it, proves that it arrived as it was sent, if wanted that Prometheus
+ * can read it, and gives it its name; in this order, so that whatever fails leaves the target as it was.
  *
- * @throws Failure that says what failed, and the signal's reason if it was aborted
+ * @throws Failure that says what failed, DamagedError if that is a block of Prometheus's own, and the
+ *   signal's reason if it was aborted
  */
 export async function createBackup(
   client: Client,
@@ -77,31 +84,47 @@ async function fetchArchive(
     await download.cancel();
     throw error;
   });
-  const { bytes, sha256 } = await receiveProven(client, download, target, signal);
-  await target.commit(sha256);
-  return { file: target.file, bytes, sha256, download_id: download.id };
+  const { verified, ...proven } = await receiveProven(client, download, target, request, signal);
+  await target.commit(proven.sha256);
+  return { file: target.file, ...proven, download_id: download.id, verified };
 }
 
 async function receiveProven(
   client: Client,
   download: IncomingDownload,
   target: Target,
+  { verify }: BackupRequest,
   signal: AbortSignal,
-): Promise<{ bytes: number; sha256: string }> {
+) {
+  const check = verify ? new ArrivingCheck() : undefined;
   try {
-    const { bytes, sha256 } = await receive(download, target, signal);
+    const { bytes, sha256 } = await receive(download, target, check, signal);
     requireProven(await client.downloadStatus(download.id, signal), sha256, bytes);
+    const verified = check === undefined ? null : requireReadable(await check.finish());
     signal.throwIfAborted();
-    return { bytes, sha256 };
+    return { bytes, sha256, verified };
   } catch (error) {
+    await check?.cancel();
     await target.discard();
     throw signal.aborted ? signal.reason : error;
   }
 }
 
+/** @throws DamagedError that tells all that is wrong */
+function requireReadable(checked: Checked): Backup["verified"] {
+  const [first, ...others] = problems(checked);
+  if (first !== undefined) {
+    throw new DamagedError(
+      `the archive arrived as the server sent it, but it is not a good backup: ${[first, ...others].join("; and ")}`,
+    );
+  }
+  return { blocks: checked.report.blocks.length, warnings: warnings(checked) };
+}
+
 async function receive(
   download: IncomingDownload,
   target: Target,
+  check: ArrivingCheck | undefined,
   signal: AbortSignal,
 ): Promise<{ bytes: number; sha256: string }> {
   const hasher = new Bun.CryptoHasher("sha256");
@@ -112,6 +135,7 @@ async function receive(
       signal.throwIfAborted();
       hasher.update(chunk);
       await target.write(chunk);
+      await check?.write(chunk);
       bytes += chunk.byteLength;
       progress.add(chunk.byteLength);
     }

@@ -3,7 +3,8 @@ import { type Backup, createBackup } from "../backup/create.ts";
 import { type Command, command } from "../lib/command.ts";
 import { UsageError } from "../lib/errors.ts";
 import { choiceOfBoolean, defaulted, oneOf, optional, text, toggle } from "../lib/flags.ts";
-import { formatBytes } from "../lib/units.ts";
+import type { Log } from "../lib/log.ts";
+import { counted, formatBytes } from "../lib/units.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 
 /** `create`: takes a snapshot, downloads it, and proves that it arrived whole. */
@@ -26,6 +27,10 @@ export function createCommand(context: CommandContext): Command {
       }),
       "skip-head": toggle({
         description: "Leave out the newest data, which is not in a block yet.",
+      }),
+      verify: toggle({
+        description:
+          "Check the blocks while they arrive, as prombackup verify does, before the archive gets its name. A damaged one is a failure: exit status 3.",
       }),
       "checksum-file": toggle({
         description:
@@ -50,16 +55,22 @@ export function createCommand(context: CommandContext): Command {
           format: options.format,
           skipHead: options["skip-head"],
           checksumFile: options["checksum-file"],
+          verify: options.verify,
           removeSnapshot: options["remove-snapshot"] ?? local,
         };
         const backup = await createBackup(client, request, context.log, signal);
         if (json) io.out(`${JSON.stringify(backup, null, 2)}\n`);
-        else context.log.info(resultText(backup));
+        else tell(backup, context.log);
       });
     },
   });
 }
 
-function resultText({ file, bytes, snapshot, sha256 }: Backup): string {
-  return `wrote ${file ?? "standard output"} (${formatBytes(bytes)}), snapshot ${snapshot}, SHA-256 ${sha256}`;
+function tell(backup: Backup, log: Log): void {
+  const { file, bytes, snapshot, sha256, verified } = backup;
+  for (const warning of verified?.warnings ?? []) log.warn(warning);
+  const checked = verified === null ? "" : `, ${counted(verified.blocks, "block")} verified`;
+  log.info(
+    `wrote ${file ?? "standard output"} (${formatBytes(bytes)}), snapshot ${snapshot}, SHA-256 ${sha256}${checked}`,
+  );
 }

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { Client, networkTransport } from "../api/client.ts";
 import { shownArchive } from "../archive/open-archive.ts";
 import { type Command, command, type Io } from "../lib/command.ts";
@@ -6,9 +7,15 @@ import { type FlagValues, httpUrl, optional, text, toggle } from "../lib/flags.t
 import { interruptible } from "../lib/interrupt.ts";
 import { counted } from "../lib/units.ts";
 import { expectedDigests, recordedDownload } from "../verify/compare.ts";
-import { problems, type VerifyResult } from "../verify/problems.ts";
 import { readArchive } from "../verify/read.ts";
-import { jsonBroken, jsonReport, textReport } from "../verify/report.ts";
+import { readDirectory } from "../verify/read-directory.ts";
+import {
+  allProblems,
+  jsonBroken,
+  jsonReport,
+  textReport,
+  type VerifyResult,
+} from "../verify/report.ts";
 
 const flags = {
   sha256: optional(sha256Hex, {
@@ -36,12 +43,13 @@ const flags = {
 export function verifyCommand(): Command {
   return command({
     name: "verify",
-    description: "Reads an archive to its end and tells whether Prometheus can read it.",
+    description: "Reads a backup to its end and tells whether Prometheus can read it.",
     details:
-      "Its compression and structure are checked, and in each block the checksums of chunks, index and tombstones, the order and the references of the index, and the counts of meta.json. Its SHA-256 is compared with what there is to compare with: --sha256, FILE.sha256, or the server's record. Exit status 3: the archive is damaged or another one than it should be.",
+      "An archive's compression and structure are checked, and in each block the checksums of chunks, index and tombstones, the order and the references of the index, and the counts of meta.json. An archive's SHA-256 is compared with what there is to compare with: --sha256, FILE.sha256, or the server's record. Exit status 3: it is damaged, or another one than it should be.",
     operand: {
       name: "FILE",
-      description: 'The archive, in any of the formats; "-" is standard input.',
+      description:
+        'The archive, in any of the formats; "-" is standard input. Or a directory: a block, a snapshot, an extracted archive, a data directory.',
       required: true,
     },
     flags,
@@ -65,6 +73,10 @@ async function verify(
 ): Promise<VerifyResult> {
   const level = options.quick ? undefined : options.full ? "full" : "structure";
   try {
+    if (file !== "-" && (await isDirectory(file))) {
+      refuseComparisons(file, options);
+      return { file, ...(await readDirectory(file, level, signal)), compared_with: [] };
+    }
     const expected = await expectedDigests(file, options.sha256, options.id, client, signal);
     const read = await readArchive(file, level, signal);
     const compared = expected.map((each) => ({ ...each, equal: each.sha256 === read.sha256 }));
@@ -76,6 +88,20 @@ async function verify(
       io.out(`${JSON.stringify(jsonBroken(file, errorText(error)), null, 2)}\n`);
     throw error;
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  // What can't be looked at can't be opened either, and that tells why.
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+function refuseComparisons(file: string, options: FlagValues<typeof flags>): void {
+  const given = (["sha256", "server", "id"] as const).find((name) => options[name] !== undefined);
+  if (given !== undefined)
+    throw new UsageError(`--${given} is about an archive, and ${file} is a directory`);
 }
 
 function sha256Hex(value: string): string {
@@ -94,7 +120,7 @@ function serverForId(id: string | undefined, environment: string | undefined): U
 }
 
 function requireGood(result: VerifyResult): void {
-  const [first, ...others] = problems(result);
+  const [first, ...others] = allProblems(result);
   if (first === undefined) return;
   const more = others.length === 0 ? "" : ` (and ${counted(others.length, "more problem")})`;
   throw new DamagedError(`${shownArchive(result.file)} is not a good backup: ${first}${more}`);

@@ -1,19 +1,22 @@
 import type { ContentReport } from "../archive/inspect/check-blocks.ts";
 import type { SnapshotReport } from "../archive/inspect/inspect.ts";
 import type { Finding } from "../tsdb/findings.ts";
+import type { Checked } from "./check.ts";
 import type { Comparison } from "./compare.ts";
-import type { ReadArchive } from "./read.ts";
 
-export interface VerifyResult extends ReadArchive {
-  readonly file: string;
-  readonly compared_with: readonly Comparison[];
+/** How an archive's digest differs from what it should be, in lines. */
+export function differences(
+  sha256: string | undefined,
+  comparisons: readonly Comparison[],
+): string[] {
+  return comparisons
+    .filter(({ equal }) => !equal)
+    .map((c) => `its SHA-256 is ${sha256}, but ${c.with} says ${c.sha256}`);
 }
 
-/** All that is wrong, in lines; none: a good backup. */
-export function problems({ sha256, compared_with, report, contents }: VerifyResult): string[] {
-  const different = compared_with.filter(({ equal }) => !equal);
+/** All that is wrong with what it holds, in lines; none: a good backup. */
+export function problems({ report, contents }: Checked): string[] {
   return [
-    ...different.map((c) => `its SHA-256 is ${sha256}, but ${c.with} says ${c.sha256}`),
     ...report.errors,
     ...findings(contents, "error").map(findingText),
     // What the contents tell is told once.
@@ -22,7 +25,7 @@ export function problems({ sha256, compared_with, report, contents }: VerifyResu
 }
 
 /** All that is odd, in lines, but keeps nothing from being restored. */
-export function warnings({ report, contents }: VerifyResult): string[] {
+export function warnings({ report, contents }: Checked): string[] {
   return [...findings(contents, "warning").map(findingText), ...report.warnings];
 }
 

@@ -1,21 +1,17 @@
-import { decompress } from "../archive/decompress/decompress.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
-import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
-import { inspectArchive, type SnapshotReport } from "../archive/inspect/inspect.ts";
 import { openArchive, shownArchive } from "../archive/open-archive.ts";
-import { readTar } from "../archive/tar/reader.ts";
 import { DamagedError, errorText } from "../lib/errors.ts";
 import { startProgress } from "../lib/progress.ts";
 import type { CheckLevel } from "../tsdb/check-block.ts";
+import { type Checked, checkArchive } from "./check.ts";
 
-/** What the reading of an archive to its end told. */
-export interface ReadArchive {
-  readonly format: ArchiveFormat;
+/** What the reading of a backup to its end told. */
+export interface ReadBackup extends Checked {
+  readonly format: ArchiveFormat | "directory";
+  /** Of the archive as it is; of a directory, its files' contents. */
   readonly bytes: number;
-  readonly sha256: string;
-  readonly report: SnapshotReport;
-  /** Undefined if only the container was checked. */
-  readonly contents: ContentReport | undefined;
+  /** Undefined for a directory. */
+  readonly sha256: string | undefined;
 }
 
 /**
@@ -29,7 +25,7 @@ export async function readArchive(
   file: string,
   level: CheckLevel | undefined,
   signal: AbortSignal,
-): Promise<ReadArchive> {
+): Promise<ReadBackup & { readonly sha256: string }> {
   const { size, stream } = await openArchive(file);
   const progress = startProgress(size);
   const hasher = new Bun.CryptoHasher("sha256");
@@ -44,11 +40,8 @@ export async function readArchive(
     }
   }
   try {
-    const { format, bytes: tar } = await decompress(measured());
-    const contents = level && new BlockContents(level);
-    const entries = readTar(tar);
-    const report = await inspectArchive(contents?.watch(entries) ?? entries);
-    return { format, bytes, sha256: hasher.digest("hex"), report, contents: contents?.report() };
+    const checked = await checkArchive(measured(), level);
+    return { ...checked, bytes, sha256: hasher.digest("hex") };
   } catch (error) {
     if (error instanceof DamagedError)
       throw new DamagedError(`${shownArchive(file)} is damaged: ${errorText(error)}`);

@@ -1,24 +1,39 @@
 import type { SnapshotReport } from "../archive/inspect/inspect.ts";
 import { counted, formatBytes, formatTime, table } from "../lib/units.ts";
-import { problems, type VerifyResult, warnings } from "./problems.ts";
+import type { Comparison } from "./compare.ts";
+import { differences, problems, warnings } from "./problems.ts";
+import type { ReadBackup } from "./read.ts";
+
+export interface VerifyResult extends ReadBackup {
+  readonly file: string;
+  readonly compared_with: readonly Comparison[];
+}
+
+/** All that is wrong, in lines; none: a good backup, and the one that it should be. */
+export function allProblems(result: VerifyResult): string[] {
+  return [...differences(result.sha256, result.compared_with), ...problems(result)];
+}
 
 /** What `verify` prints. */
 export function textReport(result: VerifyResult): string {
-  const { report, compared_with } = result;
-  const told = [
-    ...problems(result).map((line) => `error: ${line}\n`),
-    ...warnings(result).map((line) => `warning: ${line}\n`),
+  const { report, bytes, format } = result;
+  const what = format === "directory" ? "directory" : "snapshot";
+  const blocks = counted(report.blocks.length, "block");
+  const lines = [
+    `${what} ${report.name ?? "-"}: ${blocks}, ${formatBytes(bytes)}${format === "directory" ? "" : ` as ${format}`}`,
+    ...(result.sha256 === undefined ? [] : [`SHA-256 ${result.sha256}`]),
+    ...allProblems(result).map((line) => `error: ${line}`),
+    ...warnings(result).map((line) => `warning: ${line}`),
+    ...(result.sha256 === undefined ? [] : comparisonLines(result.compared_with)),
   ];
-  const compared = compared_with.map(
-    (c) => `compared with ${c.with}: ${c.equal ? "equal" : `DIFFERENT, ${c.sha256}`}\n`,
-  );
-  return (
-    `${blockTable(result)}snapshot ${report.name ?? "-"}: ${counted(report.blocks.length, "block")}, ${formatBytes(result.bytes)} as ${result.format}\n` +
-    `SHA-256 ${result.sha256}\n` +
-    told.join("") +
-    (compared.length > 0
-      ? compared.join("")
-      : "nothing to compare the SHA-256 with: no --sha256, no checksum file, no --server\n")
+  return `${blockTable(result)}${lines.join("\n")}\n`;
+}
+
+function comparisonLines(comparisons: readonly Comparison[]): string[] {
+  if (comparisons.length === 0)
+    return ["nothing to compare the SHA-256 with: no --sha256, no checksum file, no --server"];
+  return comparisons.map(
+    (c) => `compared with ${c.with}: ${c.equal ? "equal" : `DIFFERENT, ${c.sha256}`}`,
   );
 }
 
@@ -35,12 +50,13 @@ function blockTable({ report, contents }: VerifyResult): string {
     formatTime(block.minTime === undefined ? undefined : new Date(block.minTime)),
     formatTime(block.maxTime === undefined ? undefined : new Date(block.maxTime)),
     String(block.numSeries ?? "-"),
+    String(block.numChunks ?? "-"),
     String(block.numSamples ?? "-"),
     formatBytes(block.bytes),
     verdict(block),
   ]);
-  const head = ["BLOCK", "FROM", "TO", "SERIES", "SAMPLES", "SIZE", "VERDICT"];
-  return `${table(head, rows, ["SERIES", "SAMPLES", "SIZE"])}\n`;
+  const head = ["BLOCK", "FROM", "TO", "SERIES", "CHUNKS", "SAMPLES", "SIZE", "VERDICT"];
+  return `${table(head, rows, ["SERIES", "CHUNKS", "SAMPLES", "SIZE"])}\n`;
 }
 
 /** What `verify --json` prints. */
@@ -48,10 +64,10 @@ export function jsonReport(result: VerifyResult) {
   const { file, format, bytes, sha256, report, contents, compared_with } = result;
   return {
     file,
-    ok: problems(result).length === 0,
+    ok: allProblems(result).length === 0,
     format,
     bytes,
-    sha256,
+    sha256: sha256 ?? null,
     compared_with,
     snapshot: report.name ?? null,
     blocks: report.blocks,

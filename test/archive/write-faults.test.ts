@@ -37,14 +37,14 @@ setDefaultTimeout(60_000);
 
 const VICTIM = "b/z-index";
 const LABEL = `${NAME}/${VICTIM}`;
-const CHANGED = `Failure: ${LABEL} changed while it was archived: `;
-const REPLACED = `Failure: ${LABEL}: it was replaced by something else while it was archived`;
+const CHANGED = `Failure: ${LABEL} changed while it was read: `;
+const REPLACED = `Failure: ${LABEL}: it was replaced by something else while it was read`;
 
 /** What is done to a file between the plan and its turn, and what the archive then fails with. */
 const FAULTS: Record<string, { fault: (file: string) => void; message: string }> = {
   vanishes: {
     fault: (file) => rmSync(file),
-    message: `Failure: ${LABEL}: it vanished while it was archived`,
+    message: `Failure: ${LABEL}: it vanished while it was read`,
   },
   shrinks: {
     fault: (file) => truncateSync(file, 10),
@@ -130,7 +130,7 @@ describe.each(FORMATS)("%s", (format) => {
     while (bytes < 2 * MIB) bytes += (await archive.next()).value?.length ?? Infinity;
     fault(join(snapshot, "a/index"));
     const { message: told } = await failure(archive);
-    expect(told).toStartWith(`Failure: ${NAME}/a/index changed while it was archived: `);
+    expect(told).toStartWith(`Failure: ${NAME}/a/index changed while it was read: `);
     expect(told).toMatch(message);
     await allClosed(snapshot);
   });

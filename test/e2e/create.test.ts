@@ -605,3 +605,77 @@ test("a full disk is told, and the old file is intact", async () => {
   const { status, stderr } = await create(tempDir(), "--output", "/dev/full");
   expect([status, stderr]).toEqual([1, expect.stringContaining("ENOSPC")]);
 });
+
+describe("create --verify", () => {
+  test.each(["tar", "tgz", "tzst"])("tells that the blocks of a %s are good", async (format) => {
+    const cwd = tempDir();
+    const args = ["--verify", "--format", format, "--output", "x"];
+    const { status, stderr } = await create(cwd, ...args);
+    expect([status, stderr]).toEqual([0, expect.stringMatching(/, [1-9] blocks verified\n$/)]);
+    const { stdout } = await create(cwd, ...args, "--json");
+    expect(JSON.parse(stdout).verified).toEqual({ blocks: expect.any(Number), warnings: [] });
+  });
+
+  test("to standard output passes the bytes on while it checks", async () => {
+    const child = Bun.spawn(commandLine("prombackup", ["create", "--verify", "--output", "-"]), {
+      env: cleanEnvironment(env),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const tar = Bun.spawn(["tar", "tf", "-"], { stdin: child.stdout, stdout: "ignore" });
+    expect([await child.exited, await tar.exited]).toEqual([0, 0]);
+    expect(await child.stderr.text()).toContain("blocks verified");
+  });
+
+  test("leaves the target as it was if a block is damaged", async () => {
+    const directory = tempDir();
+    const damaged = await startPrometheus({
+      dataDir: (await makeBlocks({ hours: 2, series: 5, dataDir: directory })).dataDir,
+    });
+    const [block = ""] = readdirSync(directory).filter((name) => name.length === 26);
+    const segment = join(directory, block, "chunks", "000001");
+    const bytes = readFileSync(segment);
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    writeFileSync(segment, bytes);
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "x.tar"), "yesterday");
+    const { status, stderr } = await run(
+      "prombackup",
+      [
+        ...["create", "--verify", "--output", "x.tar", "--snapshot-dir", damaged.snapshotDir],
+        ...["--prometheus-endpoint", damaged.url],
+      ],
+      { cwd },
+    );
+    expect([status, stderr]).toEqual([
+      3,
+      expect.stringMatching(
+        new RegExp(`not a good backup: block ${block}, chunks/000001, offset \\d+: .*queries fail`),
+      ),
+    ]);
+    expect(readFileSync(join(cwd, "x.tar"), "utf8")).toBe("yesterday");
+    expect(readdirSync(cwd)).toEqual(["x.tar"]);
+    expect(readdirSync(damaged.snapshotDir)).toEqual([]);
+  });
+
+  test("of what is no archive at all is told once it has arrived", async () => {
+    const body = Buffer.from("<!doctype html>".repeat(1000));
+    const page = tamper((response, { pathname }) => {
+      if (pathname === "/api/download_status") {
+        const sha256_hex = Bun.SHA256.hash(body, "hex");
+        const finished = { success: true, error_text: null, sha256_hex };
+        return Response.json({ id: "x", snapshot_name: "a-b", finished });
+      }
+      if (pathname !== "/api/download") return response;
+      return new Response(body, { headers: { "X-Prombackup-Download-Id": "x" } });
+    });
+    const cwd = tempDir();
+    const { status, stderr } = await run(
+      "prombackup",
+      ["create", "--verify", "--server", page, "--output", "x"],
+      { cwd },
+    );
+    expect([status, stderr]).toEqual([3, expect.stringMatching(/^prombackup: [^\n]*\n$/)]);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+});

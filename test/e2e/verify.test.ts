@@ -1,5 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { atEnd } from "../support/at-end.ts";
 import { run } from "../support/programs.ts";
@@ -23,7 +31,7 @@ test.each([[], ["--full"], ["--quick"]])(
     const { status, stdout, stderr } = await verify("good.tar", ...flags);
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(
-      /^BLOCK +FROM +TO +SERIES +SAMPLES +SIZE +VERDICT\n(\S{26} .* ok\n)+\nsnapshot /,
+      /^BLOCK +FROM +TO +SERIES +CHUNKS +SAMPLES +SIZE +VERDICT\n(\S{26} .* ok\n)+\nsnapshot /,
     );
     expect(stdout).not.toContain("warning");
   },
@@ -68,7 +76,7 @@ test("a wrong SHA-256 is told with what it was compared with", async () => {
 
 const odd: [string, Uint8Array | undefined, number, string][] = [
   ["missing.tar", undefined, 1, "doesn't exist"],
-  [".", undefined, 1, "directory"],
+  [".", undefined, 1, "holds no block: name the directory"],
   ["empty.tar", new Uint8Array(), 3, "is damaged"],
   ["page.tar", Buffer.from("<!doctype html><html>"), 3, "is damaged"],
   ["half.tar", good.subarray(0, good.length / 2), 3, "is damaged"],
@@ -132,4 +140,78 @@ test("with a download's id, one that failed is told before the archive is read",
   atEnd(() => server.stop(true));
   const { status, stderr } = await verify("-", "--id", "x", "--server", String(server.url));
   expect([status, stderr]).toEqual([3, expect.stringContaining("failed: disk broke")]);
+});
+
+const place = tempDir();
+Bun.spawnSync(["tar", "xf", join(cwd, "good.tar"), "-C", place]);
+const [snapshot = ""] = readdirSync(place);
+const [block = ""] = readdirSync(join(place, snapshot));
+const path = join(place, snapshot, block);
+
+describe("a directory", () => {
+  const kinds: [string, string][] = [
+    ["an extracted archive", place],
+    ["a snapshot", join(place, snapshot)],
+    ["a block", path],
+    ["a data directory", dataDir],
+  ];
+  test.each(kinds)("%s passes", async (_, directory) => {
+    for (const flags of [[], ["--full"], ["--quick"]]) {
+      const { status, stdout, stderr } = await verify(directory, ...flags);
+      expect([status, stderr]).toEqual([0, ""]);
+      expect(stdout).toMatch(/^BLOCK .*\n(\S{26} .* ok\n)+\ndirectory \S+: \d+ blocks?, /);
+      expect(stdout).not.toContain("SHA-256");
+    }
+  });
+
+  test("tells the same of its blocks as the archive", async () => {
+    writeFileSync(join(cwd, "same.tar"), good);
+    const [a, b] = await Promise.all(
+      ["same.tar", place].map((of) => verify(of, "--json", "--full")),
+    );
+    const [archive, directory] = [a, b].map((result) => JSON.parse(result?.stdout ?? ""));
+    expect(directory.blocks).toEqual(archive.blocks);
+    expect(directory.contents).toEqual(archive.contents);
+    expect(directory).toMatchObject({ ok: true, format: "directory", sha256: null, snapshot });
+  });
+
+  test("a data directory's other parts are named as not checked", async () => {
+    const { stdout } = await verify(dataDir);
+    expect(stdout).toMatch(/warning: .*chunks_head.*wal: Prometheus's own, not checked\n/);
+  });
+
+  test("a block under another name is known by its meta.json", async () => {
+    const other = join(tempDir(), "copy");
+    cpSync(path, other, { recursive: true });
+    const { status, stdout } = await verify(other);
+    expect([status, stdout]).toEqual([0, expect.stringContaining(block)]);
+  });
+
+  test("damage is found, and links are not followed", async () => {
+    const copy = join(tempDir(), snapshot);
+    cpSync(join(place, snapshot), copy, { recursive: true });
+    const segment = join(copy, block, "chunks", "000001");
+    const bytes = readFileSync(segment);
+    bytes[500] = (bytes[500] ?? 0) ^ 1;
+    writeFileSync(segment, bytes);
+    symlinkSync(path, join(copy, "01BX5ZZKBKACTAV9WEVGEMMVRZ"));
+    symlinkSync(join(path, "index"), join(copy, block, "linked"));
+    const { status, stdout } = await verify(copy);
+    expect(status).toBe(3);
+    expect(stdout).toContain(`error: block ${block}, chunks/000001, offset `);
+    expect(stdout).toContain("error: 01BX5ZZKBKACTAV9WEVGEMMVRZ is no directory, but a file or a");
+    expect(stdout).toContain(`error: ${block}/linked is a symbolic link`);
+  });
+
+  test("with several snapshots in it, one is to be named", async () => {
+    await run("prombackup", ["create", ...local, "--output", "-", "--remove-snapshot=false"]);
+    await run("prombackup", ["create", ...local, "--output", "-", "--remove-snapshot=false"]);
+    const { status, stderr } = await verify(prometheus.snapshotDir);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/holds 2 snapshots: name one/)]);
+  });
+
+  test("there is no digest to compare", async () => {
+    const { status, stderr } = await verify(place, "--sha256", "ab".repeat(32));
+    expect([status, stderr]).toEqual([2, expect.stringContaining("--sha256 is about an archive")]);
+  });
 });

@@ -39,11 +39,15 @@ const MAX_STRAYS = 10_000;
  * other than meta.json are not looked at. What is wrong with the content is collected; memory and
  * messages are bounded.
  *
+ * @param top whether the directory at the top is named by Prometheus, or by anybody
  * @throws DamagedError if there are more members than any snapshot has; what the entries throw is
  *   passed on.
  */
-export async function inspectArchive(entries: AsyncIterable<TarEntry>): Promise<SnapshotReport> {
-  const inspector = new Inspector();
+export async function inspectArchive(
+  entries: AsyncIterable<TarEntry>,
+  top: "snapshot" | "any" = "snapshot",
+): Promise<SnapshotReport> {
+  const inspector = new Inspector(top);
   for await (const entry of entries) await inspector.add(entry);
   return inspector.report();
 }
@@ -59,6 +63,8 @@ class Inspector {
   #members = 0;
   #files = 0;
   #bytes = 0;
+
+  constructor(private readonly top: "snapshot" | "any") {}
 
   async add(entry: TarEntry): Promise<void> {
     if (++this.#members > MAX_MEMBERS) throw tooMany(`${MAX_MEMBERS} members`);
@@ -143,7 +149,8 @@ class Inspector {
     } else if (this.#blocks.size === 0) {
       this.#warnings.add(`${shown(this.#name)} has no block: Prometheus had no data`);
     }
-    if (this.#name !== undefined && !SNAPSHOT_NAME.test(this.#name)) {
+    if (this.top === "any" || this.#name === undefined) return;
+    if (!SNAPSHOT_NAME.test(this.#name)) {
       this.#warnings.add(`${shown(this.#name)} is not how a snapshot is named`);
     }
   }
