@@ -12,6 +12,7 @@ export const PACKAGES = {
   script: "bsdutils",
   setpriv: "util-linux",
   sha256sum: "coreutils",
+  strace: "strace",
   "systemd-analyze": "systemd",
   tar: "tar",
   unshare: "util-linux",

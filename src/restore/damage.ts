@@ -1,3 +1,4 @@
+import { DamagedError } from "../lib/errors.ts";
 import { formatTime } from "../lib/units.ts";
 import type { BlockResult } from "../tsdb/check-block.ts";
 import type { Finding } from "../tsdb/findings.ts";
@@ -12,8 +13,35 @@ export interface DamagedBlock {
   readonly lost: string;
 }
 
+/**
+ * Damaged blocks stop a restore, or are taken away again, each with a warning that says what is lost.
+ *
+ * @returns those that were taken away
+ * @throws DamagedError for the first one, unless they are skipped
+ */
+export function requireSound(
+  staged: Staged,
+  planned: readonly string[],
+  skip: boolean,
+  warn: (message: string) => void,
+): DamagedBlock[] {
+  const damaged = damagedBlocks(staged).filter(({ ulid }) => planned.includes(ulid));
+  const [first, ...more] = damaged;
+  if (first !== undefined && !skip) {
+    const others = more.length === 0 ? "" : ` (and ${more.length} more: see prombackup verify)`;
+    throw new DamagedError(
+      `block ${first.ulid} is damaged: ${first.what}${others}: nothing was restored: take it from another backup, or leave it out with --skip-damaged, which loses ${first.lost}`,
+    );
+  }
+  for (const { ulid, what, lost } of damaged) {
+    staged.remove(ulid);
+    warn(`block ${ulid} is left out, it is damaged: ${what}; lost are ${lost}`);
+  }
+  return damaged;
+}
+
 /** The blocks in which a check has found errors, alone or beside the others. */
-export function damagedBlocks({ survey, contents }: Staged): DamagedBlock[] {
+function damagedBlocks({ survey, contents }: Staged): DamagedBlock[] {
   const plain = new Map(survey.blocks.map(({ ulid, errors }) => [ulid, errors[0]]));
   return contents.blocks.flatMap((result) => {
     const finding = [...result.findings, ...contents.across].find(

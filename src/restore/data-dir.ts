@@ -19,6 +19,8 @@ export interface ExistingBlock {
   readonly block: string;
   /** Undefined if Prometheus would not read it. */
   readonly meta: BlockMeta | undefined;
+  /** The sizes of its files, by their paths below the block's directory. */
+  readonly files: ReadonlyMap<string, number>;
   readonly bytes: number;
 }
 
@@ -101,7 +103,9 @@ function cannotRead(path: string, error: unknown): Failure {
 
 function examineBlock(dataDir: string, name: string): ExistingBlock {
   const path = join(dataDir, name);
-  return { block: name, meta: readMeta(path), bytes: sizeOf(path) };
+  const files = new Map(filesOf(path, ""));
+  const bytes = [...files.values()].reduce((sum, size) => sum + size, 0);
+  return { block: name, meta: readMeta(path), files, bytes };
 }
 
 function readMeta(block: string): BlockMeta | undefined {
@@ -113,10 +117,11 @@ function readMeta(block: string): BlockMeta | undefined {
   }
 }
 
-function sizeOf(path: string): number {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (!stats?.isDirectory()) return stats?.isFile() ? stats.size : 0;
-  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
+function* filesOf(block: string, below: string): Generator<[string, number]> {
+  const stats = lstatSync(join(block, below), { throwIfNoEntry: false });
+  if (stats?.isFile()) yield [below, stats.size];
+  if (!stats?.isDirectory()) return;
+  for (const name of readdirSync(join(block, below))) yield* filesOf(block, join(below, name));
 }
 
 function isRenamable(path: string, exists: boolean): boolean {

@@ -1,6 +1,7 @@
 import type { BlockResult } from "../tsdb/check-block.ts";
 import { isOlder } from "./running-prometheus.ts";
-import type { Verdict } from "./verdict.ts";
+import type { Staged } from "./stage.ts";
+import { requireNone, Verdict } from "./verdict.ts";
 
 /** Since when Prometheus reads the encodings of chunks; all older ones are read by any version 2. */
 const SINCE: readonly { codes: readonly number[]; version: readonly [number, number] }[] = [
@@ -13,8 +14,22 @@ const SINCE: readonly { codes: readonly number[]; version: readonly [number, num
  * The guard against blocks that open, and fail in each query, since a newer Prometheus wrote them.
  *
  * @param version of the Prometheus that is to read them; undefined if it isn't known
+ * @throws Failure if it is too old
  */
-export function guardEncodings(
+export function requireReadable(
+  { contents }: Staged,
+  restored: readonly string[],
+  version: string | undefined,
+  warn: (message: string) => void,
+): void {
+  const verdict = new Verdict();
+  const blocks = contents.blocks.filter(({ block }) => restored.includes(block));
+  guardEncodings(blocks, version, verdict);
+  for (const warning of verdict.warnings) warn(warning);
+  requireNone(verdict.refusals);
+}
+
+function guardEncodings(
   blocks: readonly BlockResult[],
   version: string | undefined,
   verdict: Verdict,

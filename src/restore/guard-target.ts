@@ -28,7 +28,7 @@ function guardRunning({ users, running }: Facts, { dataDir }: Draft, verdict: Ve
 
 function guardContent({ mode }: Request, { target }: Facts, draft: Draft, verdict: Verdict): void {
   const { path, entries, hasWal, blocks } = target;
-  if (mode === "new" && entries.length > 0) {
+  if (mode === "new" && entries.length > 0 && draft.way !== "insert") {
     const holds = `${path} is not empty: it holds ${counted(entries.length, "entry", "entries")}`;
     verdict.refuse(
       "not-empty",

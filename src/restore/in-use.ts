@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   existsSync,
+  fchownSync,
   lstatSync,
   openSync,
   readdirSync,
@@ -31,7 +32,7 @@ export interface DataDirLock {
  *
  * @returns undefined if somebody holds it
  */
-export function lockDataDir({ path, empty }: DataDir): DataDirLock | undefined {
+export function lockDataDir({ path, empty, stats }: DataDir): DataDirLock | undefined {
   if (empty) return { release: () => {} };
   // Held, since the directory may have another name when the lock is released.
   const directory = openSync(path, HOLD_DIRECTORY);
@@ -39,10 +40,11 @@ export function lockDataDir({ path, empty }: DataDir): DataDirLock | undefined {
   const existed = existsSync(file);
   try {
     const fd = openSync(file, LOCK_FILE, 0o644);
+    // Should it stay because this process is killed, Prometheus must be able to open it.
+    if (!existed) fchownSync(fd, stats.uid, stats.gid);
     if (tryFlock(fd, "exclusive")) {
       return {
         release: () => {
-          // One of ours must not stay: Prometheus couldn't open it if it runs as another user.
           if (!existed) unlinkSync(file);
           closeSync(fd);
           closeSync(directory);

@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 /*
@@ -30,22 +31,32 @@ export function stagingInside(dataDir: string): string {
 
 /** Where a data directory goes that another one takes the place of. */
 export function asideBeside(dataDir: string, time: Date): string {
-  return `${dataDir}.before-restore-${stamp(time)}`;
+  return unused(`${dataDir}.before-restore-${stamp(time)}`);
 }
 
 /** The same within a data directory, for what it holds. */
 export function asideInside(dataDir: string, time: Date): string {
-  return join(dataDir, `${ASIDE_INSIDE}${stamp(time)}`);
+  return unused(join(dataDir, `${ASIDE_INSIDE}${stamp(time)}`));
 }
 
 /** Whether a name is one that {@link asideInside} gives. */
 export function isAsideInside(name: string): boolean {
-  return name.startsWith(ASIDE_INSIDE) && /^\d{8}T\d{6}Z$/.test(name.slice(ASIDE_INSIDE.length));
+  return (
+    name.startsWith(ASIDE_INSIDE) && /^\d{8}T\d{6}Z(-\d+)?$/.test(name.slice(ASIDE_INSIDE.length))
+  );
 }
 
 /** Whether an entry of a data directory is neither Prometheus's nor the operator's. */
 export function isOurs(name: string): boolean {
   return name.startsWith(PREFIX);
+}
+
+/** The path, or one like it that names nothing. */
+function unused(path: string): string {
+  for (let count = 1; ; count++) {
+    const candidate = count === 1 ? path : `${path}-${count}`;
+    if (lstatSync(candidate, { throwIfNoEntry: false }) === undefined) return candidate;
+  }
 }
 
 /** As in `20261125T024506Z`. */

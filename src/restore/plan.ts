@@ -1,5 +1,6 @@
 import { type StatsFs, statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type ChosenBlock, choose, isRestored } from "./choose.ts";
 import type { DataDir } from "./data-dir.ts";
 import { guardBlocks } from "./guard-blocks.ts";
@@ -92,7 +93,7 @@ export function makePlan(request: Request, facts: Facts): Plan {
 
 function draft(request: Request, { target, survey, now }: Facts): Draft {
   const future = now.getTime() + FUTURE_MS;
-  const way = wayOf(request, target);
+  const way = wayOf(request, target, survey);
   const { blocks, superseded, overlaps } = choose(
     survey.blocks,
     way === "insert" ? target.blocks : [],
@@ -120,10 +121,24 @@ function draft(request: Request, { target, survey, now }: Facts): Draft {
   };
 }
 
-/** Where there is nothing yet, nothing is merged. */
-function wayOf({ mode }: Request, { entries, renamable }: DataDir): Way {
+/** Where there is nothing yet, nothing is merged; where all of it is, nothing is refused. */
+function wayOf({ mode }: Request, target: DataDir, survey: Survey): Way {
+  const { entries, renamable } = target;
   if ((mode === "merge" || mode === "blocks") && entries.length > 0) return "insert";
+  if (mode === "new" && isRestoredAlready(target, survey)) return "insert";
   return renamable ? "exchange" : "within";
+}
+
+/** An earlier run has come to its end, and Prometheus wasn't started since. */
+function isRestoredAlready({ entries, blocks }: DataDir, survey: Survey): boolean {
+  return (
+    entries.length > 0 &&
+    entries.length === survey.blocks.length &&
+    survey.blocks.every(({ ulid, files, meta }) => {
+      const there = blocks.find(({ block }) => block === ulid);
+      return isDeepStrictEqual([there?.files, there?.meta], [files, meta]);
+    })
+  );
 }
 
 function asideOf(

@@ -77,7 +77,7 @@ function recoverInside(target: string, now: Date): Recovered | undefined {
 
 /** What has no marker was not staged here, and may be all that somebody has. */
 function requireOurs(staging: Staging, data: string): void {
-  if (!existsSync(data) || marked(data) !== undefined || readdirSync(data).length === 0) return;
+  if (!existsSync(data) || marked(data) !== undefined) return;
   staging.close();
   throw new Failure(
     `${staging.path}/data is not what a restore has staged: look at it, and move it away`,

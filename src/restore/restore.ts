@@ -1,23 +1,21 @@
 import { isDeepStrictEqual } from "node:util";
-import { DamagedError, Failure } from "../lib/errors.ts";
+import { Failure } from "../lib/errors.ts";
 import type { Prometheus } from "../prometheus.ts";
 import type { ArchiveInput } from "./archive-input.ts";
 import { isRestored } from "./choose.ts";
-import { type DamagedBlock, damagedBlocks } from "./damage.ts";
+import { type DamagedBlock, requireSound } from "./damage.ts";
 import { examineDataDir } from "./data-dir.ts";
-import { guardEncodings } from "./encodings.ts";
-import { findUsers, lockDataDir } from "./in-use.ts";
-import { insertBlocks } from "./insert.ts";
-import { asideInside, stagingBeside, stagingInside } from "./names.ts";
+import { requireReadable } from "./encodings.ts";
+import { findUsers } from "./in-use.ts";
+import { stagingBeside, stagingInside } from "./names.ts";
 import { type Facts, makePlan, type Plan, type Request } from "./plan.ts";
-import { putInsteadOf, putNew } from "./put-in-place.ts";
-import { putWithin } from "./put-within.ts";
+import { putInPlace } from "./put.ts";
 import { type Recovered, recover, wasInterrupted } from "./recover.ts";
 import { askPrometheus, type RunningPrometheus } from "./running-prometheus.ts";
 import { type Staged, stage } from "./stage.ts";
 import { Staging } from "./staging.ts";
 import { type Survey, survey } from "./survey.ts";
-import { type Refusal, Verdict } from "./verdict.ts";
+import { requireNone } from "./verdict.ts";
 
 /** What a restore needs of the program around it. */
 export interface Surroundings {
@@ -32,35 +30,39 @@ export interface Surroundings {
 /** What was done. */
 export interface Restored {
   readonly plan: Plan;
+  /** None: all of it was there already. */
   readonly restored: readonly string[];
   readonly leftOut: readonly DamagedBlock[];
   /** The Prometheus that answered before. */
   readonly running: RunningPrometheus | undefined;
 }
 
-/** Plans and does nothing. Standard input is read to its end for it. */
+/**
+ * Plans and does nothing. Standard input is read to its end for it.
+ *
+ * @throws Failure for the first guard that refuses; the plan has all of them
+ */
 export async function planRestore(
   archive: ArchiveInput,
   request: Request,
   surroundings: Surroundings,
-): Promise<Plan> {
+): Promise<void> {
   const found = await survey(archive.read());
   const plan = makePlan(request, await gather(found, request, surroundings));
+  surroundings.onPlan(plan);
   if (wasInterrupted(plan.dataDir)) {
     surroundings.warn(
-      `${plan.dataDir}: a restore was interrupted there: the next one finishes it first`,
+      `a restore into ${plan.dataDir} was interrupted: the next one finishes it first`,
     );
   }
-  surroundings.onPlan(plan);
   requireNone(plan.refusals);
-  return plan;
 }
 
 /**
  * Restores blocks of an archive into a data directory: plans, stages, and puts in place, in this
  * order. A file is read twice, first for the plan; standard input is staged before it is planned.
  *
- * @returns what was done, or that an interrupted run of the same had done it but for the last step
+ * @returns what was done; or what was left to do, where a run that was interrupted had done the rest
  * @throws Failure for the first guard that refuses (the plan has all of them); DamagedError
  */
 export async function restore(
@@ -73,33 +75,50 @@ export async function restore(
   const recovered = recover(path, surroundings.now);
   if (recovered !== undefined) {
     if (recovered.snapshot === known?.snapshot) return recovered;
-    surroundings.warn(`${path}: finished a restore that was interrupted`);
+    surroundings.warn(`finished a restore into ${path} that was interrupted, of another snapshot`);
   }
-  const facts = await gather(known ?? EMPTY, request, surroundings);
+  const facts = await gather(known ?? NOT_READ, request, surroundings);
   const plan = makePlan(request, facts);
-  if (known === undefined) requireNone(plan.refusals.filter(({ guard }) => EARLY.has(guard)));
-  else {
+  if (known !== undefined) {
     surroundings.onPlan(plan);
     requireNone(plan.refusals);
-  }
-  const running = facts.running === "starting" ? undefined : facts.running;
-  if (known !== undefined && restoredOf(plan).length === 0)
-    return { plan, restored: [], leftOut: [], running };
-  const { dataDir, way } = plan;
-  const staging = Staging.open(
-    way === "exchange" ? stagingBeside(dataDir) : stagingInside(dataDir),
-  );
+    if (restoredOf(plan).length === 0) return { plan, restored: [], leftOut: [], ...seen(facts) };
+  } else requireNone(plan.refusals.filter(({ guard }) => BEFORE_READING.has(guard)));
+  const staging = openStaging(plan);
+  let ready: Ready;
   try {
-    return await stageAndPut(archive, request, surroundings, facts, known && plan, staging);
-  } finally {
+    const staged = await stage(archive.read(), staging, plan.ownership, wantedBy(known && plan));
+    if (known !== undefined) requireSame(archive, plan, staged.survey);
+    const final = known ? plan : planStaged(request, facts, surroundings, staged);
+    ready = makeReady(final, request, surroundings, facts, staged);
+  } catch (error) {
+    staging.discard();
+    throw surroundings.signal.aborted ? surroundings.signal.reason : error;
+  }
+  if (ready.restored.length === 0) staging.discard();
+  else put(ready, request, staging);
+  return { ...ready, ...seen(facts) };
+}
+
+function openStaging({ way, dataDir }: Plan): Staging {
+  return Staging.open(way === "exchange" ? stagingBeside(dataDir) : stagingInside(dataDir));
+}
+
+/** If it fails on the way, it is as if it had been interrupted there. */
+function put({ plan, restored }: Ready, request: Request, staging: Staging): void {
+  try {
+    putInPlace(plan, request, staging, restored);
+    staging.discard();
+  } catch (error) {
     staging.close();
+    recover(plan.dataDir, new Date());
+    throw error;
   }
 }
 
-/** What is known of an archive that was not read yet. */
-const EMPTY: Survey = { snapshot: "", blocks: [], unknown: [] };
-/** What can be told without it. */
-const EARLY: ReadonlySet<string> = new Set(["running", "not-empty", "owner"]);
+/** What is known of an archive that was not read yet, and what can be told without. */
+const NOT_READ: Survey = { snapshot: "", blocks: [], unknown: [] };
+const BEFORE_READING: ReadonlySet<string> = new Set(["running", "not-empty", "owner"]);
 
 async function gather(
   found: Survey,
@@ -116,149 +135,61 @@ async function gather(
   };
 }
 
-async function stageAndPut(
-  archive: ArchiveInput,
+type Ready = Pick<Restored, "plan" | "restored" | "leftOut">;
+
+/** The guards that need the blocks' contents; then all that is left is as it shall be in its place. */
+function makeReady(
+  plan: Plan,
   request: Request,
-  surroundings: Surroundings,
-  facts: Facts,
-  known: Plan | undefined,
-  staging: Staging,
-): Promise<Restored> {
-  try {
-    const { ownership } = known ?? makePlan(request, facts);
-    const planned = known && new Set(restoredOf(known));
-    const wanted = (ulid: string) => planned?.has(ulid) ?? true;
-    const staged = await stage(archive.read(), staging, ownership, wanted);
-    const plan =
-      known ?? planStaged(request, { ...facts, survey: staged.survey }, surroundings, staged);
-    if (known !== undefined) requireSame(archive, facts.survey, staged.survey, restoredOf(known));
-    const leftOut = sortOut(staged, restoredOf(plan), request, surroundings);
-    const lost = new Set(leftOut.map(({ ulid }) => ulid));
-    const restored = restoredOf(plan).filter((ulid) => !lost.has(ulid));
-    requireReadable(staged, restored, request, facts, surroundings);
-    staged.finish();
-    surroundings.signal.throwIfAborted();
-    if (restored.length === 0) throw new Failure("no block is left to restore: all are damaged");
-    put(plan, request, staging, restored);
-    const { running } = facts;
-    return { plan, restored, leftOut, running: running === "starting" ? undefined : running };
-  } catch (error) {
-    staging.discard();
-    throw surroundings.signal.aborted ? surroundings.signal.reason : error;
-  }
+  { warn, signal }: Surroundings,
+  { running }: Facts,
+  staged: Staged,
+): Ready {
+  const planned = restoredOf(plan);
+  const leftOut = requireSound(staged, planned, request.skipDamaged, warn);
+  const lost = new Set(leftOut.map(({ ulid }) => ulid));
+  const restored = planned.filter((ulid) => !lost.has(ulid));
+  const version = typeof running === "object" ? running.version : undefined;
+  requireReadable(staged, restored, request.prometheusVersion ?? version, warn);
+  if (planned.length > 0 && restored.length === 0)
+    throw new Failure("no block is left to restore: all of them are damaged");
+  staged.finish();
+  signal.throwIfAborted();
+  return { plan, restored, leftOut };
 }
 
-/** The plan for what has been staged already, without the blocks that it leaves out. */
+/** The plan for what was staged before it; what it leaves out is taken away again. */
 function planStaged(
   request: Request,
   facts: Facts,
   { onPlan }: Surroundings,
   staged: Staged,
 ): Plan {
-  const plan = makePlan(request, { ...facts, staged: true });
+  const plan = makePlan(request, { ...facts, survey: staged.survey, staged: true });
   onPlan(plan);
   requireNone(plan.refusals);
   for (const block of plan.blocks) if (!isRestored(block)) staged.remove(block.ulid);
   return plan;
 }
 
-/** Damaged blocks stop the restore, or are taken away and named with what is lost. */
-function sortOut(
-  staged: Staged,
-  planned: readonly string[],
-  { skipDamaged }: Request,
-  { warn }: Surroundings,
-): DamagedBlock[] {
-  const damaged = damagedBlocks(staged).filter(({ ulid }) => planned.includes(ulid));
-  const [first, ...more] = damaged;
-  if (first !== undefined && !skipDamaged) {
-    const others =
-      more.length === 0 ? "" : ` (and ${more.length} more: prombackup verify tells all)`;
-    throw new DamagedError(
-      `block ${first.ulid} is damaged: ${first.what}${others}: nothing was restored: take it from another backup, or leave it out with --skip-damaged, which loses ${first.lost}`,
-    );
-  }
-  for (const { ulid, what, lost } of damaged) {
-    staged.remove(ulid);
-    warn(`block ${ulid} is left out, it is damaged: ${what}; lost are ${lost}`);
-  }
-  return damaged;
-}
-
-function requireReadable(
-  { contents }: Staged,
-  restored: readonly string[],
-  { prometheusVersion }: Request,
-  { running }: Facts,
-  { warn }: Surroundings,
-): void {
-  const verdict = new Verdict();
-  const asked = typeof running === "object" ? running.version : undefined;
-  const blocks = contents.blocks.filter(({ block }) => restored.includes(block));
-  guardEncodings(blocks, prometheusVersion ?? asked, verdict);
-  for (const warning of verdict.warnings) warn(warning);
-  requireNone(verdict.refusals);
-}
-
-/** The decisive step. Until here nothing of the target was touched. */
-function put(
-  plan: Plan,
-  { mode, dataDir }: Request,
-  staging: Staging,
-  restored: readonly string[],
-): void {
-  const target = examineDataDir(dataDir);
-  const lock = mode === "blocks" ? undefined : lockDataDir(target);
-  if (mode !== "blocks") {
-    if (lock === undefined) throw inUse(plan.dataDir, "somebody holds its lock");
-    const [user] = findUsers(target);
-    if (user !== undefined) throw inUse(plan.dataDir, user);
-  }
-  try {
-    const data = staging.at("data");
-    if (plan.way === "within") {
-      putWithin(staging, plan.dataDir, asideInside(plan.dataDir, new Date()), plan.ownership);
-      staging.discard();
-    } else if (plan.way === "insert") {
-      const replaced = plan.blocks.filter(({ action }) => action === "replace");
-      const names = new Set(replaced.map(({ ulid }) => ulid));
-      insertBlocks(staging, plan.dataDir, restored, names, plan.aside);
-      staging.discard();
-    } else if (plan.aside === undefined) putNew(data, plan.dataDir);
-    else putInsteadOf(plan.dataDir, data, plan.aside);
-  } finally {
-    lock?.release();
-  }
-}
-
-function inUse(dataDir: string, how: string): Failure {
-  return new Failure(`${dataDir} is in use: ${how}: stop Prometheus and restore again`);
+function wantedBy(plan: Plan | undefined): (ulid: string) => boolean {
+  const planned = plan && new Set(restoredOf(plan));
+  return (ulid) => planned?.has(ulid) ?? true;
 }
 
 function restoredOf({ blocks }: Plan): string[] {
   return blocks.filter(isRestored).map(({ ulid }) => ulid);
 }
 
-function requireNone(refusals: readonly Refusal[]): void {
-  const [first, ...more] = refusals;
-  if (first === undefined) return;
-  const others = more.length === 0 ? "" : ` (and ${more.length} more, see the plan)`;
-  if (first.guard === "damaged") throw new DamagedError(`refused: ${first.message}${others}`);
-  throw new Failure(`refused: ${first.message}${others}`);
+function seen({ running }: Facts): Pick<Restored, "running"> {
+  return { running: running === "starting" ? undefined : running };
 }
 
-/** The archive is read twice, and must be the same both times. */
-function requireSame(
-  { name }: ArchiveInput,
-  before: Survey,
-  after: Survey,
-  ulids: readonly string[],
-): void {
-  for (const ulid of ulids) {
-    const [one, other] = [before, after].map(({ blocks }) =>
-      blocks.find((block) => block.ulid === ulid),
-    );
-    if (!isDeepStrictEqual([one?.files, one?.meta], [other?.files, other?.meta]))
+/** The archive was read twice, and must have been the same both times. */
+function requireSame({ name }: ArchiveInput, plan: Plan, { blocks }: Survey): void {
+  for (const { ulid, files, meta } of plan.blocks.filter(isRestored)) {
+    const again = blocks.find((block) => block.ulid === ulid);
+    if (!isDeepStrictEqual([files, meta], [again?.files, again?.meta]))
       throw new Failure(`${name} changed while it was restored: restore again`);
   }
 }

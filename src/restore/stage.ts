@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
 import type { TarEntry } from "../archive/tar/reader.ts";
 import { Extraction } from "./extract.ts";
@@ -30,9 +29,7 @@ export async function stage(
   ownership: Ownership,
   wanted: (ulid: string) => boolean,
 ): Promise<Staged> {
-  const data = staging.at("data");
-  mkdirSync(data, { mode: 0o700 });
-  mark(data, { snapshot: "", complete: false });
+  const data = staging.makeData();
   const contents = new BlockContents("structure");
   const extraction = new Extraction(data, staging.path, ownership, wanted);
   const found = await survey(entries, (admitted) => contents.watch(extraction.watch(admitted)));

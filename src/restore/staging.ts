@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
 import { HOLD_DIRECTORY } from "../snapshots/held.ts";
 import { type SnapshotLock, tryLockDirectory } from "../snapshots/lock.ts";
+import { mark } from "./marker.ts";
 
 /**
  * The directory in which a restore prepares what is to be put in place. It is locked by flock(2) for
@@ -51,9 +52,24 @@ export class Staging {
     return readdirSync(this.#lock.path);
   }
 
+  /**
+   * Begins anew with an empty `data`, which is marked (see {@link ./marker.ts}) from its first moment
+   * to its last: what is called so and isn't marked is the other one of an exchange.
+   *
+   * @returns the way to it
+   */
+  makeData(): string {
+    const [preparing, data] = [this.at("preparing"), this.at("data")];
+    mkdirSync(preparing, { mode: 0o700 });
+    mark(preparing, { snapshot: "", complete: false });
+    renameSync(preparing, data);
+    return data;
+  }
+
   /** Removes it with all that is in it, and lets go of it. Twice is fine. */
   discard(): void {
     if (!this.#open) return;
+    if (this.names.includes("data")) renameSync(this.at("data"), this.at("discarded"));
     for (const name of this.names) rmSync(this.at(name), { recursive: true, force: true });
     this.close();
   }

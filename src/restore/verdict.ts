@@ -1,3 +1,5 @@
+import { DamagedError, Failure } from "../lib/errors.ts";
+
 /** What can speak against a restore. */
 export type Guard =
   | "running"
@@ -33,4 +35,15 @@ export class Verdict {
   warn(message: string): void {
     this.warnings.push(message);
   }
+}
+
+/**
+ * @throws Failure for the first refusal, a DamagedError if it is about damage; the plan has all of them
+ */
+export function requireNone(refusals: readonly Refusal[]): void {
+  const [first, ...more] = refusals;
+  if (first === undefined) return;
+  const others = more.length === 0 ? "" : ` (and ${more.length} more, see the plan)`;
+  const message = `refused: ${first.message}${others}`;
+  throw first.guard === "damaged" ? new DamagedError(message) : new Failure(message);
 }
