@@ -61,20 +61,42 @@ function findBoth(): { prometheus: string; promtool: string } | undefined {
 }
 
 async function unpackDebianPackage(): Promise<void> {
+  console.error("Prometheus: fetching Debian's package ...");
+  await unpackPrograms(UNPACKED, async (scratch, programs) => {
+    await fetchInto(scratch, "prometheus");
+    // Since Debian 13 it has a package of its own.
+    if (!isProgram(join(programs, "promtool"))) await fetchInto(scratch, "promtool");
+  });
+}
+
+/** Finds node_exporter in the same way as {@link obtainPrometheus}: on PATH or from Debian's package. */
+export async function obtainNodeExporter(): Promise<string> {
+  const onPath = Bun.which("prometheus-node-exporter") ?? Bun.which("node_exporter");
+  if (onPath !== null) return onPath;
+  const unpacked = join(CACHE, "node-exporter");
+  const program = join(unpacked, "prometheus-node-exporter");
+  if (isProgram(program)) return program;
+  console.error("node_exporter: fetching Debian's package ...");
+  await unpackPrograms(unpacked, (scratch) => fetchInto(scratch, "prometheus-node-exporter"));
+  return program;
+}
+
+/** Puts the programs of packages into a directory of the cache, which is there whole or not at all. */
+async function unpackPrograms(
+  target: string,
+  fetch: (scratch: string, programs: string) => Promise<void>,
+): Promise<void> {
   for (const tool of ["apt-get", "dpkg-deb"]) {
     if (!Bun.which(tool)) throw new Error(`no ${tool} on PATH`);
   }
-  console.error("Prometheus: fetching Debian's package ...");
   mkdirSync(CACHE, { recursive: true });
   const scratch = mkdtempSync(join(CACHE, ".fetch-"));
   try {
     const programs = join(scratch, "tree/usr/bin");
-    await fetchInto(scratch, "prometheus");
-    // Since Debian 13 it has a package of its own.
-    if (!isProgram(join(programs, "promtool"))) await fetchInto(scratch, "promtool");
+    await fetch(scratch, programs);
     // One rename, so that an interrupted run leaves no half a cache; a second run at the same time
     // that was faster has put the same there.
-    if (!existsSync(UNPACKED)) renameSync(programs, UNPACKED);
+    if (!existsSync(target)) renameSync(programs, target);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 
 /** A Prometheus process that answers queries. */
 export interface RunningPrometheus {
@@ -135,11 +136,4 @@ async function end(child: Bun.Subprocess): Promise<void> {
   const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
   await child.exited;
   clearTimeout(timer);
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
