@@ -87,12 +87,13 @@ async function withLocalApp<T>(
     snapshotDir,
     prometheusEndpoint,
     snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
+    maxDownloads: Number.POSITIVE_INFINITY,
+    stallTimeout: Number.POSITIVE_INFINITY,
     workerUrl,
   };
   const state = State.open(undefined, DEFAULT_HISTORY, log);
   const app = new App(settings, state, warningsOnly(log));
-  const transport = (request: Request) =>
-    app.fetch(request, { peer: undefined, holdOpen: () => {} });
+  const transport = (request: Request) => app.fetch(request, IN_PROCESS);
   const client = new Client(new URL("http://localhost/"), transport, false);
   try {
     return await interruptible((signal) => work({ client, local: true, signal }));
@@ -100,6 +101,14 @@ async function withLocalApp<T>(
     app.close();
   }
 }
+
+/** There is no network in between, so nothing of it can stall. */
+const IN_PROCESS = {
+  peer: undefined,
+  holdOpen: () => {},
+  unsent: () => undefined,
+  reset: () => false,
+};
 
 /** What fails is told by the command itself, and what succeeds needs no line of the app's. */
 function warningsOnly(log: Log): Log {

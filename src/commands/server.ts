@@ -73,6 +73,18 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "NUMBER",
         env: "PROMBACKUP_SERVER_HISTORY_MAX_ROWS",
       }),
+      "max-downloads": defaulted(wholeNumberFrom(1), "16", {
+        description:
+          "How many downloads may run at once. More, and snapshots that would be for them, are answered 503 with Retry-After.",
+        valueHint: "NUMBER",
+        env: "PROMBACKUP_SERVER_MAX_DOWNLOADS",
+      }),
+      "stall-timeout": defaulted(durationFrom(SECOND / 100), "10m", {
+        description:
+          "Cut a download whose client takes less than 64 KiB in this time. A slow one that takes more goes on.",
+        valueHint: "DURATION",
+        env: "PROMBACKUP_SERVER_STALL_TIMEOUT",
+      }),
       "shutdown-grace": defaulted(durationFrom(0), "30s", {
         description:
           "How long running downloads may go on after SIGTERM or SIGINT before they are cut.",
@@ -103,6 +115,8 @@ export function serverCommand(workerUrl: URL): Command {
           prometheusEndpoint: options["prometheus-endpoint"],
           snapshotDir: options["snapshot-dir"],
           snapshotTimeout: options["snapshot-timeout"],
+          maxDownloads: options["max-downloads"],
+          stallTimeout: options["stall-timeout"],
           workerUrl,
         },
         log: logfmtLog((line) => void process.stderr.write(line)),

@@ -15,7 +15,8 @@ import { handleMetrics } from "./metrics.ts";
 import { handlePage } from "./page.ts";
 import { handlePrune, type PruneParts, pruneAndLog } from "./prune.ts";
 import { textResponse } from "./respond.ts";
-import { dispatch, type Exchange, type Route } from "./router.ts";
+import { type Connection, dispatch, type Route } from "./router.ts";
+import { Slots } from "./slots.ts";
 import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
 import { handleDownloadStatus, handleListDownloads } from "./status.ts";
 import { requestTarget } from "./target.ts";
@@ -25,6 +26,10 @@ export interface AppSettings {
   readonly snapshotDir: string;
   /** Milliseconds that Prometheus may take for a snapshot. */
   readonly snapshotTimeout: number;
+  /** How many downloads may be prepared or sent at once. */
+  readonly maxDownloads: number;
+  /** Milliseconds in which the client of a download must take 64 KiB. */
+  readonly stallTimeout: number;
   /** The compression worker's file; only the program's entry can name it, since it may be compiled. */
   readonly workerUrl: URL;
 }
@@ -79,10 +84,7 @@ export class App {
   }
 
   /** Answers a request; never throws. */
-  async fetch(
-    request: Request,
-    connection: Pick<Exchange, "peer" | "holdOpen">,
-  ): Promise<Response> {
+  async fetch(request: Request, connection: Connection): Promise<Response> {
     const url = requestTarget(request);
     if (this.stopping && !ANSWERED_WHILE_STOPPING.includes(url.pathname)) {
       return textResponse(503, "prombackup-server is shutting down", { Connection: "close" });
@@ -123,15 +125,17 @@ export class App {
 
   private makeRoutes(prometheus: Prometheus, creator: SnapshotCreator): Route[] {
     const { log, downloads, leases, compressor, running } = this;
-    const { snapshotDir } = this.settings;
-    const parts = { snapshotDir, compressor, downloads, leases, running, log };
+    const { snapshotDir, maxDownloads, stallTimeout } = this.settings;
+    const slots = new Slots(maxDownloads);
+    const served = { snapshotDir, compressor, downloads, leases, running };
+    const parts = { ...served, slots, stallTimeout, log };
     const ready = () => handleReady(prometheus, snapshotDir);
     return [
       page(ROUTES.page, { GET: () => handlePage(snapshotDir, versionText("prombackup-server")) }),
       page(ROUTES.metrics, { "*": () => handleMetrics(downloads) }),
       page(ROUTES.healthy, { GET: handleHealthy, HEAD: handleHealthy }),
       page(ROUTES.ready, { GET: ready, HEAD: ready }),
-      api(ROUTES.createSnapshot, { POST: (x) => handleCreateSnapshot(x, creator) }),
+      api(ROUTES.createSnapshot, { POST: (x) => handleCreateSnapshot(x, creator, slots) }),
       api(ROUTES.download, { GET: (x) => handleDownload(x, parts) }),
       api(ROUTES.downloadStatus, { GET: (x) => handleDownloadStatus(x, downloads) }),
       api(ROUTES.downloads, { GET: () => handleListDownloads(downloads) }),

@@ -12,6 +12,8 @@ import { isSnapshotName } from "../snapshots/name.ts";
 import type { Downloads } from "../status/downloads.ts";
 import { HttpError } from "./respond.ts";
 import type { Exchange } from "./router.ts";
+import type { Slots } from "./slots.ts";
+import { StallGuard } from "./stall-guard.ts";
 
 /** What a download needs of the server. */
 export interface DownloadParts {
@@ -20,6 +22,9 @@ export interface DownloadParts {
   readonly downloads: Downloads;
   readonly leases: Leases;
   readonly running: RunningTransfers;
+  readonly slots: Slots;
+  /** Milliseconds in which a client must take 64 KiB. */
+  readonly stallTimeout: number;
   readonly log: Log;
 }
 
@@ -58,17 +63,25 @@ export class RunningTransfers {
  */
 export async function handleDownload(exchange: Exchange, parts: DownloadParts): Promise<Response> {
   const { name, format } = readQuery(exchange.url.searchParams);
+  const freeSlot = parts.slots.take();
   exchange.holdOpen();
-  const lock = await lockShared(parts.snapshotDir, name);
+  const lock = await lockShared(parts.snapshotDir, name).catch((error: unknown) => {
+    freeSlot();
+    throw error;
+  });
+  const release = () => {
+    lock.release();
+    freeSlot();
+  };
   let transfer: Transfer | undefined;
   try {
     const plan = await planArchive(lock.path, name);
-    transfer = new Transfer(plan, format, parts, exchange, () => lock.release());
+    transfer = new Transfer(plan, format, parts, exchange, release);
     // The first piece is made before the answer starts, so that what fails at once is an HTTP error.
     await transfer.prepare();
     return new Response(transfer.stream(), { headers: headers(plan, format, transfer.id) });
   } catch (error) {
-    if (transfer === undefined) lock.release();
+    if (transfer === undefined) release();
     else await transfer.fail(error);
     throw error;
   }
@@ -90,6 +103,8 @@ function headers(plan: ArchivePlan, format: ArchiveFormat, id: string): Record<s
     "Content-Type": contentType,
     "Content-Disposition": `attachment; filename=${plan.name}${extension}`,
     "X-Content-Type-Options": "nosniff",
+    // The descriptor is free as soon as the kernel has the last byte, however long the client takes.
+    Connection: "close",
     [HEADERS.downloadId]: id,
     [HEADERS.contentSize]: size,
     ...(format === "tar" ? { [HEADERS.archiveSize]: size } : {}),
@@ -109,6 +124,7 @@ class Transfer {
   private readonly startedAt = performance.now();
   private readonly unregister: () => void;
   private readonly onClientGone = () => this.cut(new Failure("the client closed the connection"));
+  private guard: StallGuard | undefined;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The piece that goes out next; one is always held back, so that the last is known as such. */
   private held: Uint8Array | undefined;
@@ -126,7 +142,7 @@ class Transfer {
     this.id = id;
     this.finishStatus = finish;
     this.archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
-    this.unregister = parts.running.add((reason) => this.cut(reason));
+    this.unregister = parts.running.add((reason) => this.sever(reason));
     parts.leases.downloadStarted(plan.name);
     exchange.request.signal.addEventListener("abort", this.onClientGone);
   }
@@ -137,6 +153,12 @@ class Transfer {
   }
 
   stream(): ReadableStream<Uint8Array> {
+    const { exchange, parts } = this;
+    this.guard = new StallGuard({
+      limit: parts.stallTimeout,
+      unsent: exchange.unsent,
+      onStall: (reason) => this.sever(reason),
+    });
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -155,6 +177,7 @@ class Transfer {
       const next = await this.archive.next();
       if (this.ended) return;
       const piece = this.held ?? new Uint8Array();
+      this.guard?.sent(piece.byteLength);
       if (next.done) {
         // Clients ask for the status right after the end, so it comes before the last byte.
         this.succeed();
@@ -193,6 +216,12 @@ class Transfer {
     await this.archive.return(undefined);
   }
 
+  /** At once, where an error of the stream waits its turn behind what is in the buffers. */
+  private sever(reason: Error): void {
+    this.cut(reason);
+    this.exchange.reset();
+  }
+
   private cut(reason: Error): void {
     this.fail(reason).catch((error: unknown) => {
       this.parts.log.error("a cut download did not end cleanly", {
@@ -204,6 +233,8 @@ class Transfer {
 
   private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
     this.ended = true;
+    if (result.success) this.guard?.allSent();
+    else this.guard?.stop();
     this.finishStatus(result);
     this.parts.leases.downloadEnded(this.plan.name, result.success);
     this.exchange.request.signal.removeEventListener("abort", this.onClientGone);

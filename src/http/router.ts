@@ -8,16 +8,24 @@ import {
 } from "../snapshots/errors.ts";
 import { HttpError, textResponse } from "./respond.ts";
 
-/** A request and what of its connection a handler may need. */
-export interface Exchange {
-  readonly request: Request;
-  readonly url: URL;
-  /** What a path held in place of the route's final `*`, as it stood there. */
-  readonly rest: string;
+/** What of a request's connection a handler may need. */
+export interface Connection {
   /** Who asks, for the log; undefined within one process. */
   readonly peer: string | undefined;
   /** Lifts the server's idle time limit for this exchange, which would cut a slow one. */
   readonly holdOpen: () => void;
+  /** Bytes of the answer that the kernel still has to send; undefined if none, or none are known. */
+  readonly unsent: () => number | undefined;
+  /** Cuts the connection, whatever of the answer is still to be sent. False if there is no way to. */
+  readonly reset: () => boolean;
+}
+
+/** A request, and who asks. */
+export interface Exchange extends Connection {
+  readonly request: Request;
+  readonly url: URL;
+  /** What a path held in place of the route's final `*`, as it stood there. */
+  readonly rest: string;
 }
 
 export type Handler = (exchange: Exchange) => Response | Promise<Response>;

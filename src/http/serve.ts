@@ -1,13 +1,16 @@
 import { lookup } from "node:dns/promises";
 import type { Server } from "bun";
+import { HEADERS } from "../api/contract.ts";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { resetConnection, unsentBytes } from "../lib/tcp.ts";
 import { startAutoprune } from "../snapshots/autoprune.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { sweepLeftovers } from "../snapshots/remove.ts";
 import type { HistoryLimits } from "../status/history.ts";
 import { State } from "../status/state.ts";
 import { App, type AppSettings, defectResponse, logRequest } from "./app.ts";
+import type { Connection } from "./router.ts";
 
 export interface ListenAddress {
   /** Undefined: all interfaces. */
@@ -29,6 +32,9 @@ export interface ServeSettings {
 
 /** Forms have some dozen bytes; nothing else is ever sent to us. */
 const MAX_BODY_BYTES = 64 * 1024;
+
+/** How long a connection may be silent, in seconds. */
+const IDLE_SECONDS = 10;
 
 /** How long the last answers may take to leave. */
 const LAST_ANSWERS_MS = 1000;
@@ -101,16 +107,16 @@ function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<u
       ...(hostname === undefined ? {} : { hostname }),
       port,
       maxRequestBodySize: MAX_BODY_BYTES,
+      idleTimeout: IDLE_SECONDS,
       development: false,
       // Outside of development Bun would share the port with whoever listens there already.
       reusePort: false,
       fetch: async (request, server) => {
-        const peer = server.requestIP(request)?.address;
-        const response = await app.fetch(request, {
-          peer,
-          holdOpen: () => server.timeout(request, 0),
-        });
-        logRequest(log, request, response, peer);
+        const connection = connectionOf(request, server);
+        const response = await app.fetch(request, connection);
+        logRequest(log, request, response, connection.peer);
+        // A limit that was lifted stays so, for an idle client too; a download has a guard of its own.
+        if (!response.headers.has(HEADERS.downloadId)) server.timeout(request, IDLE_SECONDS);
         return response;
       },
       error: (error) => defectResponse(log, error),
@@ -124,6 +130,17 @@ function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<u
     }
     throw new Failure(`can't listen on ${address}`, { cause });
   }
+}
+
+function connectionOf(request: Request, server: Server<undefined>): Connection {
+  const peer = server.requestIP(request);
+  const port = server.port ?? 0;
+  return {
+    peer: peer?.address,
+    holdOpen: () => server.timeout(request, 0),
+    unsent: () => (peer === null ? undefined : unsentBytes(port, peer)),
+    reset: () => peer !== null && resetConnection(port, peer),
+  };
 }
 
 /** Bun calls all interfaces "localhost". */

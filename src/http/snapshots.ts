@@ -12,11 +12,13 @@ import { removeSnapshot } from "../snapshots/remove.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
+import type { Slots } from "./slots.ts";
 
 /** `POST /api/snapshot`: has Prometheus take a snapshot and tells its name and where to get it. */
 export async function handleCreateSnapshot(
   { request, url, holdOpen }: Exchange,
   creator: SnapshotCreator,
+  slots: Slots,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
   const skipHead = parsedParameter(parameters, "skip_head", goBoolean) ?? false;
@@ -24,6 +26,8 @@ export async function handleCreateSnapshot(
   // Refused before Prometheus is asked, so that no snapshot is left behind by a typo.
   if (format !== "" && !isArchiveFormat(format))
     throw new HttpError(400, `unknown archive format: ${format}`);
+  // Its download would be refused, and the snapshot be for nothing.
+  slots.requireFree();
   holdOpen();
   const name = await createSnapshot(creator, skipHead, request.signal);
   const query = new URLSearchParams(format === "" ? { name } : { format, name });

@@ -12,6 +12,8 @@ const LIBRARY = "libc.so.6";
 export interface LibC {
   /** flock(2). */
   flock(fd: number, operation: number): number;
+  /** connect(2). */
+  connect(fd: number, address: Uint8Array, length: number): number;
   /** renameat2(2); undefined where the library is older than that: glibc before 2.28. */
   readonly renameat2: RenameAt2 | undefined;
   /** Why the call before this one failed. */
@@ -51,13 +53,15 @@ export function errnoText(errno: number): string {
 function openLibC(): LibC {
   const { symbols } = dlopen(LIBRARY, {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    connect: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
     __errno_location: { args: [], returns: FFIType.ptr },
   });
   // The address is fixed for a thread. Asked for ahead, so that nothing runs between a failed call
   // and the reading of its errno.
   const errno = symbols.__errno_location();
   if (typeof errno !== "number") throw new Failure(`${LIBRARY} has no errno`);
-  return { flock: symbols.flock, renameat2: openRenameAt2(), errno: () => read.i32(errno, 0) };
+  const { flock, connect } = symbols;
+  return { flock, connect, renameat2: openRenameAt2(), errno: () => read.i32(errno, 0) };
 }
 
 function openRenameAt2(): RenameAt2 | undefined {

@@ -1,45 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { connect } from "node:net";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { atEnd } from "../support/at-end.ts";
-import {
-  cleanEnvironment,
-  commandLine,
-  type RunningServer,
-  run,
-  startServer,
-} from "../support/programs.ts";
+import { cleanEnvironment, commandLine, run, startServer } from "../support/programs.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
-
-const NAME = "20260101T000000Z-0123456789abcdef";
-
-/** A snapshot directory with one snapshot of a file of so many bytes. */
-function snapshotDir(bytes = 1000): string {
-  const dir = join(tempDir(), "snapshots");
-  mkdirSync(join(dir, NAME), { recursive: true });
-  writeFileSync(join(dir, NAME, "data"), new Uint8Array(bytes).fill(7));
-  return dir;
-}
-
-function start(dir: string, ...args: string[]): Promise<RunningServer> {
-  return startServer([
-    "--prometheus-endpoint",
-    "http://127.0.0.1:1",
-    "--snapshot-dir",
-    dir,
-    ...args,
-  ]);
-}
+import { download, exchange, idOf, NAME, snapshotDir, start, untilLogged } from "./support.ts";
 
 describe("start", () => {
   const refusals: [string, (dir: string) => string[], string][] = [
@@ -115,43 +81,6 @@ describe("start", () => {
   });
 });
 
-/** Asks for a download over a bare connection and reads a little of it; `rest` ends with how it ended. */
-function download(
-  url: string,
-  version: string,
-): Promise<{ started: string; rest: Promise<"end" | "reset">; resume(): void }> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  atEnd(() => void socket.destroy());
-  const rest = Promise.withResolvers<"end" | "reset">();
-  socket.on("end", () => rest.resolve("end"));
-  socket.on("error", () => rest.resolve("reset"));
-  socket.write(`GET /api/download?name=${NAME} HTTP/${version}\r\nHost: x\r\n\r\n`);
-  return new Promise((resolve) => {
-    socket.once("data", (data) => {
-      socket.pause();
-      resolve({
-        started: data.toString("latin1"),
-        rest: rest.promise,
-        resume: () => void socket.resume(),
-      });
-    });
-  });
-}
-
-/** Sends a request as it stands, and tells the whole answer. */
-function exchange(url: string, request: string): Promise<string> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  atEnd(() => void socket.destroy());
-  let answer = "";
-  socket.on("data", (data) => {
-    answer += data.toString("latin1");
-  });
-  socket.write(request);
-  return new Promise((resolve) => socket.once("close", () => resolve(answer)));
-}
-
 describe("a request", () => {
   const heads: [string, string][] = [
     ["of HTTP/1.0 without a Host", "HTTP/1.0"],
@@ -197,14 +126,6 @@ describe("a prune", () => {
     expect(readdirSync(dir)).toEqual([NAME]);
   });
 });
-
-function idOf(head: string): string {
-  return /X-Prombackup-Download-Id: (\S+)/i.exec(head)?.[1] ?? "";
-}
-
-async function untilLogged(server: RunningServer, text: string): Promise<void> {
-  while (!server.log().includes(text)) await Bun.sleep(5);
-}
 
 describe("a download", () => {
   test.each(["1.0", "1.1"])(

@@ -1,0 +1,153 @@
+import { expect } from "bun:test";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { NAME, snapshotDir, start, untilLogged } from "../e2e/support.ts";
+import type { RunningServer } from "../support/programs.ts";
+import { fault } from "./fault.ts";
+import { peerNeeds, startPeer } from "./peer.ts";
+
+const skip = !peerNeeds;
+const MB = 1_000_000;
+
+function request(version = "1.1", format = "tar"): string {
+  return `GET /api/download?name=${NAME}&format=${format} HTTP/${version}\r\nHost: x\r\n\r\n`;
+}
+
+/** Sockets that a process has open. */
+function sockets(pid: number): number {
+  const descriptors = readdirSync(`/proc/${pid}/fd`);
+  return descriptors.filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`)).length;
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return readlinkSync(path).startsWith("socket:");
+  } catch {
+    return false; // Closed since it was listed.
+  }
+}
+
+function rssMiB(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await Bun.sleep(10);
+}
+
+async function prune(server: RunningServer): Promise<unknown> {
+  return (await fetch(`${server.url}/api/prune`, { method: "POST" })).json();
+}
+
+for (const version of ["1.0", "1.1"]) {
+  for (const format of ["tar", "tgz", "tzst"]) {
+    fault(
+      `client stalls in a ${format} (HTTP/${version})`,
+      "cut by a reset after --stall-timeout; the descriptor and the snapshot are free, and the status says so",
+      async () => {
+        const server = await start(snapshotDir(100 * MB, "random"), "--stall-timeout", "1s");
+        const before = sockets(server.pid);
+        const peer = startPeer(server.url, request(version, format), { most: 100_000 });
+        expect(await peer.line()).toStartWith("stalled");
+        await untilLogged(server, "stalled: less than 64 KiB were taken within 1s");
+        await until(() => sockets(server.pid) <= before);
+        expect(await prune(server)).toMatchObject({ removed: [NAME] });
+        peer.resume();
+        expect(await peer.line()).toStartWith("reset");
+        const record = await (await fetch(`${server.url}/api/downloads`)).json();
+        expect(record).toMatchObject({
+          downloads: [{ finished: { success: false, sha256_hex: "" } }],
+        });
+      },
+      { skip },
+    );
+  }
+}
+
+fault(
+  "client takes the archive at a slow, steady pace",
+  "not cut, though it asks for nothing new for several times --stall-timeout",
+  async () => {
+    const server = await start(snapshotDir(6 * MB), "--stall-timeout", "500ms");
+    const peer = startPeer(server.url, request("1.0"), { rate: MB });
+    expect(await peer.line()).toMatch(/^end 60\d{5}$/);
+    expect(server.log()).toContain("download finished");
+  },
+  { skip },
+);
+
+fault(
+  "client stalls when all of the archive is in the system's buffers",
+  "the descriptor is free, and the client gets all of it when it goes on",
+  async () => {
+    const server = await start(snapshotDir(2 * MB), "--stall-timeout", "500ms");
+    const before = sockets(server.pid);
+    const peer = startPeer(server.url, request("1.0"), { most: 1000 });
+    expect(await peer.line()).toStartWith("stalled");
+    await untilLogged(server, "download finished");
+    await until(() => sockets(server.pid) <= before);
+    peer.resume();
+    expect(await peer.line()).toMatch(/^end 20\d{5}$/);
+  },
+  { skip },
+);
+
+fault(
+  "client stalls within the last megabyte",
+  "the connection is closed after --stall-timeout, and its descriptor free",
+  async () => {
+    // What the system's buffers don't take of it stays in the server, which has done its work.
+    const server = await start(snapshotDir(4_500_000), "--stall-timeout", "500ms");
+    const before = sockets(server.pid);
+    const peer = startPeer(server.url, request(), { most: 1000 });
+    expect(await peer.line()).toStartWith("stalled");
+    await until(() => /download (finished|failed)/.test(server.log()));
+    await until(() => sockets(server.pid) <= before);
+  },
+  { skip },
+);
+
+fault(
+  "client doesn't take anything of 40 downloads",
+  "memory stays within 150 MiB of what it was, all are cut",
+  async () => {
+    const server = await start(
+      snapshotDir(100 * MB),
+      ...["--stall-timeout", "3s", "--max-downloads", "40"],
+    );
+    const before = rssMiB(server.pid);
+    const peers = Array.from({ length: 40 }, () => startPeer(server.url, request(), { most: 1 }));
+    for (const peer of peers) expect(await peer.line()).toStartWith("stalled");
+    const during = rssMiB(server.pid);
+    await until(() => server.log().split("download failed").length === 41);
+    expect(during - before).toBeLessThan(150);
+  },
+  { skip },
+);
+
+fault(
+  "more downloads than --max-downloads",
+  "503 with Retry-After, before a plan or a snapshot is made; those that run stay correct",
+  async () => {
+    const server = await start(snapshotDir(50 * MB), "--max-downloads", "2");
+    const url = `${server.url}/api/download?name=${NAME}`;
+    const running = await Promise.all([fetch(url), fetch(url)]);
+    const refused = await Promise.all([
+      fetch(url),
+      fetch(`${server.url}/api/snapshot`, { method: "POST" }),
+    ]);
+    for (const answer of refused) {
+      expect([answer.status, answer.headers.get("Retry-After")]).toEqual([503, "60"]);
+      expect(await answer.text()).toContain("too many downloads at once: 2 run already");
+    }
+    for (const answer of running) {
+      const sha256 = new Bun.CryptoHasher("sha256").update(await answer.bytes()).digest("hex");
+      const id = answer.headers.get("X-Prombackup-Download-Id");
+      const status = await fetch(`${server.url}/api/download_status?id=${id}`);
+      expect(await status.json()).toMatchObject({
+        finished: { success: true, sha256_hex: sha256 },
+      });
+    }
+    expect((await fetch(url)).status).toBe(200);
+  },
+);
