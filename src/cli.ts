@@ -5,7 +5,7 @@ import { listCommand } from "./commands/list.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { verifyCommand } from "./commands/verify.ts";
-import { errorText, UsageError } from "./lib/errors.ts";
+import { errorCode, errorText, UsageError } from "./lib/errors.ts";
 import { plainLog } from "./lib/log.ts";
 import { EXIT, exitStatus, Interrupted, runCommands } from "./lib/program.ts";
 import { versionText } from "./lib/version.ts";
@@ -27,9 +27,13 @@ const work = [
 const commands = [...work, ...helpCommands(work)];
 
 // A reader that leaves early (head) must not end in a stack trace; writers are told by their callbacks.
-process.stdout.on("error", () => {
+process.stdout.on("error", (error) => {
   process.exitCode ||= EXIT.failed;
+  if (errorCode(error) !== "EPIPE")
+    process.stderr.write(`${NAME}: can't write to standard output: ${errorText(error)}\n`);
 });
+// Where messages can't be told any more, the exit status still tells.
+process.stderr.on("error", () => {});
 
 try {
   await runCommands(

@@ -1,5 +1,5 @@
 import { errorText, Failure } from "./lib/errors.ts";
-import { noAnswerReason } from "./lib/network.ts";
+import { fetchOptions, noAnswerReason } from "./lib/network.ts";
 import { isSnapshotName } from "./snapshots/name.ts";
 
 /** Prometheus answered its snapshot call with a name that can't be a snapshot's. */
@@ -89,10 +89,7 @@ export class Prometheus {
 
   private async call(method: string, url: URL, signal: AbortSignal): Promise<Response> {
     try {
-      // Without timeout: false, Bun's fetch gives up after some minutes whatever the signal says. With
-      // a kept connection it repeats a request whose connection breaks: a second snapshot.
-      const options = { redirect: "manual", keepalive: false, ...{ timeout: false } } as const;
-      return await fetch(url, { method, signal, ...options });
+      return await fetch(url, { ...fetchOptions(url), method, signal });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
       throw new PrometheusUnreachable(

@@ -9,6 +9,9 @@ const NAME = "prombackup-server";
 // Written here since a compiled program finds its other entry points relative to the entry alone.
 const command = serverCommand(new URL("./archive/compress/worker.ts", import.meta.url));
 
+// Backups go on when nobody reads the log any more.
+process.stderr.on("error", () => {});
+
 try {
   await runSingle(
     {

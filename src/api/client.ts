@@ -1,7 +1,7 @@
 import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Failure } from "../lib/errors.ts";
-import { noAnswerReason } from "../lib/network.ts";
+import { fetchOptions, noAnswerReason } from "../lib/network.ts";
 import {
   type DownloadStatus,
   HEADERS,
@@ -43,11 +43,9 @@ export class Refused extends Failure {
 /** More than any answer but an archive. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/** Sends requests over the network. Redirects are never followed. */
+/** Sends requests over the network. */
 export const networkTransport: Transport = (request) =>
-  // Without timeout: false, Bun gives up after some minutes; a snapshot may take longer. With a kept
-  // connection, Bun repeats a request whose connection breaks before the answer: a second snapshot.
-  fetch(request, { redirect: "manual", keepalive: false, ...{ timeout: false } });
+  fetch(request, fetchOptions(new URL(request.url)));
 
 /** The client of a prombackup server, this program's or Go's. */
 export class Client {

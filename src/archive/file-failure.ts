@@ -45,7 +45,7 @@ function userName(): string {
   const uid = process.geteuid?.() ?? -1;
   try {
     const user = userInfo();
-    if (user.uid === uid) return `${user.username} (uid ${uid})`;
+    if (user.uid === uid && user.username !== "unknown") return `${user.username} (uid ${uid})`;
   } catch {
     // No name, then.
   }

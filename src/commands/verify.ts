@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { Client, networkTransport } from "../api/client.ts";
 import { shownArchive } from "../archive/open-archive.ts";
 import { type Command, command, type Io } from "../lib/command.ts";
-import { DamagedError, errorText, UsageError } from "../lib/errors.ts";
+import { DamagedError, errorText, Failure, UsageError } from "../lib/errors.ts";
 import { type FlagValues, httpUrl, optional, text, toggle } from "../lib/flags.ts";
 import { interruptible } from "../lib/interrupt.ts";
 import { counted } from "../lib/units.ts";
@@ -60,6 +60,11 @@ export function verifyCommand(): Command {
       if (options.json) io.out(`${JSON.stringify(jsonReport(result), null, 2)}\n`);
       else io.out(textReport(result));
       requireGood(result);
+      if (client !== undefined && !result.compared_with.some(({ recorded }) => recorded)) {
+        throw new Failure(
+          "the server has no download of this SHA-256 on record (it keeps them for 15 minutes or more): is it another archive, or an older one?",
+        );
+      }
     },
   });
 }
@@ -80,9 +85,9 @@ async function verify(
     const expected = await expectedDigests(file, options.sha256, options.id, client, signal);
     const read = await readArchive(file, level, signal);
     const compared = expected.map((each) => ({ ...each, equal: each.sha256 === read.sha256 }));
-    if (client !== undefined && options.id === undefined)
-      compared.push(await recordedDownload(client, read.sha256, signal));
-    return { file, ...read, compared_with: compared };
+    const record =
+      client && options.id === undefined && (await recordedDownload(client, read.sha256, signal));
+    return { file, ...read, compared_with: record ? [...compared, record] : compared };
   } catch (error) {
     if (options.json && error instanceof DamagedError)
       io.out(`${JSON.stringify(jsonBroken(file, errorText(error)), null, 2)}\n`);

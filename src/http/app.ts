@@ -48,6 +48,7 @@ export class App {
   private readonly routes: readonly Route[];
   private readonly running = new RunningTransfers();
   private readonly compressor;
+  private readonly creator;
   private readonly leases;
   private readonly downloads: Downloads;
   private readonly pruneParts: PruneParts;
@@ -73,14 +74,14 @@ export class App {
       log.error("download failed", { id, snapshot: snapshot_name, error });
     }
     this.compressor = createCompressor({ workerUrl, threads: compressThreads() });
-    const creator = new SnapshotCreator({
+    this.creator = new SnapshotCreator({
       ask: (skipHead, signal) => prometheus.createSnapshot(skipHead, signal),
       snapshotDir,
       leases: this.leases,
       timeLimit: snapshotTimeout,
       queueLength: QUEUE_LENGTH,
     });
-    this.routes = this.makeRoutes(prometheus, creator);
+    this.routes = this.makeRoutes(prometheus);
   }
 
   /** Answers a request; never throws. */
@@ -103,6 +104,7 @@ export class App {
    */
   async stop(grace: number): Promise<void> {
     this.stopping = true;
+    this.creator.stop();
     const lingers = this.running.count > 0;
     const graceOver = new AbortController();
     const timer = setTimeout(() => graceOver.abort(), Math.min(grace, 2 ** 31 - 1));
@@ -123,8 +125,8 @@ export class App {
     this.state.close();
   }
 
-  private makeRoutes(prometheus: Prometheus, creator: SnapshotCreator): Route[] {
-    const { log, downloads, leases, compressor, running } = this;
+  private makeRoutes(prometheus: Prometheus): Route[] {
+    const { log, creator, downloads, leases, compressor, running } = this;
     const { snapshotDir, maxDownloads, stallTimeout } = this.settings;
     const slots = new Slots(maxDownloads);
     const served = { snapshotDir, compressor, downloads, leases, running };

@@ -4,11 +4,12 @@ import { HttpError } from "./respond.ts";
 export async function requestParameters(request: Request, url: URL): Promise<URLSearchParams> {
   const all = new URLSearchParams(url.search);
   const type = request.headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase();
-  // Passed over, a multipart form would count as one without parameters: a prune of everything.
-  if (type === "multipart/form-data") throw new HttpError(415, "send the form urlencoded");
-  if (type !== "application/x-www-form-urlencoded") return all;
   // The server's bound on request bodies holds here.
-  const form = new URLSearchParams(await request.text());
+  const body = await request.text();
+  // Passed over, a form of another kind would count as one without parameters: a prune of everything.
+  if (type !== "application/x-www-form-urlencoded" && body !== "")
+    throw new HttpError(415, "send the form urlencoded (application/x-www-form-urlencoded)");
+  const form = new URLSearchParams(body);
   for (const name of new Set(form.keys())) all.delete(name);
   for (const [name, value] of form) all.append(name, value);
   return all;

@@ -22,6 +22,9 @@ export async function handlePrune(
   parts: PruneParts,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
+  const unknown = [...parameters.keys()].find((name) => name !== "keep_within");
+  if (unknown !== undefined)
+    throw new HttpError(400, `unknown parameter ${JSON.stringify(unknown)}: there is keep_within`);
   const given = parameters.getAll("keep_within");
   // Only one that isn't there at all stands for 0: a slip must not prune everything.
   if (given.length > 1 || given[0] === "") {

@@ -1,5 +1,5 @@
 import { errorText } from "../lib/errors.ts";
-import { QueueFull } from "../snapshots/create.ts";
+import { CreationStopped, QueueFull } from "../snapshots/create.ts";
 import {
   InvalidSnapshotName,
   SnapshotInUse,
@@ -90,6 +90,8 @@ export function errorResponse(error: unknown): Response {
   if (error instanceof SnapshotNotFound || error instanceof SnapshotInvalid)
     return textResponse(404, errorText(error));
   if (error instanceof SnapshotInUse) return textResponse(409, errorText(error));
+  if (error instanceof CreationStopped)
+    return textResponse(503, errorText(error), { Connection: "close" });
   if (error instanceof QueueFull)
     return textResponse(503, errorText(error), { "Retry-After": "60" });
   return textResponse(500, errorText(error));

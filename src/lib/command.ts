@@ -78,15 +78,26 @@ function flagValues<F extends Flags>(
   args: Record<string, unknown>,
   env: Environment,
 ): FlagValues<F> {
-  const values = Object.entries(flags).map(([name, flag]) => {
+  const values = Object.entries(flags).map(([name, flag]): [string, unknown] => {
     const given = args[name];
-    const excluded = flag.excludes?.find((other) => args[other] !== undefined);
-    if (given !== undefined && excluded !== undefined)
-      throw new UsageError(`--${name} and --${excluded} exclude each other`);
     return [name, flagValue(name, flag, typeof given === "string" ? given : undefined, env)];
   });
+  requireCompatible(flags, args, new Map(values));
   // fromEntries forgets which key has which type; each value came out of its own flag's parser.
   return Object.fromEntries(values) as FlagValues<F>;
+}
+
+/** A boolean that is switched off excludes nothing. */
+function requireCompatible(
+  flags: Flags,
+  args: Record<string, unknown>,
+  values: ReadonlyMap<string, unknown>,
+): void {
+  const isOn = (name: string) => args[name] !== undefined && values.get(name) !== false;
+  for (const [name, flag] of Object.entries(flags)) {
+    const excluded = isOn(name) && flag.excludes?.find(isOn);
+    if (excluded) throw new UsageError(`--${name} and --${excluded} exclude each other`);
+  }
 }
 
 function operand(definition: Described, words: readonly string[]): string | undefined {
@@ -94,7 +105,7 @@ function operand(definition: Described, words: readonly string[]): string | unde
   const expected = definition.operand;
   const unexpected = expected === undefined ? first : surplus[0];
   if (unexpected !== undefined) throw new UsageError(`unexpected argument: ${unexpected}`);
-  if (expected?.required && first === undefined)
+  if (expected?.required && !first)
     throw new UsageError(`${expected.name} is missing: ${expected.description}`);
   return first;
 }

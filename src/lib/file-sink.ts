@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import {
   type FileHandle,
   lstat,
@@ -10,7 +10,7 @@ import {
   stat,
   unlink,
 } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { errorCode, errorText, Failure } from "./errors.ts";
 import { tryFlock } from "./flock.ts";
 import { openDeviceSink, type Sink, writeWhole } from "./sink.ts";
@@ -30,7 +30,7 @@ const LONGEST_NAME = 255;
  */
 export async function openFileSink(target: string): Promise<Sink> {
   const { real, existing } = await lookAt(target);
-  if (existing !== undefined && !existing.isFile()) return openDeviceSink(real);
+  if (real === undefined) return openDeviceSink(target);
   const partial = `${real}${PARTIAL_SUFFIX}`;
   await removeLeftover(partial);
   const file = await createPartial(partial, existing?.mode ?? 0o666);
@@ -64,8 +64,8 @@ export async function openFileSink(target: string): Promise<Sink> {
  * @throws Failure as openFileSink would
  */
 export async function checkTarget(target: string): Promise<"file" | "device"> {
-  const { existing } = await lookAt(target);
-  if (existing !== undefined && !existing.isFile()) return "device";
+  const { real } = await lookAt(target);
+  if (real === undefined) return "device";
   const sink = await openFileSink(target);
   await sink.discard();
   return "file";
@@ -142,12 +142,17 @@ async function createPartial(partial: string, mode: number): Promise<FileHandle>
   }
 }
 
-/** Where a target's content is, behind symbolic links, and what is there now. */
-async function lookAt(target: string) {
+/** These are open already: what they lead to has no place of its own, or one that isn't asked for. */
+const DESCRIPTOR = /^\/(dev\/(stdin|stdout|stderr|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
+
+/** Where a file is, behind symbolic links, and what is there now. `real` is undefined for a device. */
+async function lookAt(target: string): Promise<{ real: string | undefined; existing?: Stats }> {
+  const found = await stat(target).catch((error: unknown) => absent(error, target));
+  if (found?.isDirectory()) throw new Failure(`${target} is a directory: name a file`);
+  const isDevice = found !== undefined && !found.isFile();
+  if (isDevice || DESCRIPTOR.test(resolve(target))) return { real: undefined };
   const real = await followLink(target);
-  const existing = await stat(real).catch((error: unknown) => absent(error, target));
-  if (existing?.isDirectory()) throw new Failure(`${target} is a directory: name a file`);
-  return { real, existing };
+  return found === undefined ? { real } : { real, existing: found };
 }
 
 async function followLink(path: string): Promise<string> {
@@ -162,7 +167,8 @@ async function followLink(path: string): Promise<string> {
 }
 
 function absent(error: unknown, target: string): undefined {
-  if (errorCode(error) === "ENOENT") return undefined;
+  // A link that leads to itself is told where links are followed.
+  if (["ENOENT", "ELOOP"].includes(errorCode(error) ?? "")) return undefined;
   if (errorCode(error) === "ENAMETOOLONG") throw nameTooLong(target);
   throw new Failure(`can't write ${target}: ${errorText(error)}`);
 }

@@ -18,7 +18,7 @@ export interface Flag<T> {
   /** As a person would type it. */
   readonly default?: string | undefined;
   readonly required?: boolean | undefined;
-  /** Flags that can't be given beside this one. Of an environment variable, the flag simply wins. */
+  /** Flags that can't be given beside this one. Over an environment variable, a flag simply wins. */
   readonly excludes?: readonly string[] | undefined;
   /** Undefined stands for a flag that has no value at all. Throws an Error that says what is wrong. */
   readonly parse: (text: string | undefined) => T;
@@ -135,12 +135,12 @@ export function durationFrom(minimum: number): (value: string) => number {
  */
 export function httpUrl(value: string): URL {
   const local = value.replace(/^(https?:\/\/(?:[^@/]*@)?)(?=:\d)/i, "$1localhost");
-  const url = URL.canParse(local) ? new URL(local) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new Error(`${JSON.stringify(value)} is not an http:// or https:// URL`);
+  // What follows more slashes than two would be taken for the host.
+  const url = /^https?:\/\/[^/]/i.test(local) && URL.canParse(local) ? new URL(local) : undefined;
+  if (url === undefined) {
+    throw new Error("it is not an http:// or https:// URL");
   }
-  if (url.search !== "" || url.hash !== "")
-    throw new Error(`${JSON.stringify(value)} has a query or a fragment`);
+  if (url.search !== "" || url.hash !== "") throw new Error("it has a query or a fragment");
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return url;
 }
@@ -162,10 +162,15 @@ export function flagValue<T>(
   } catch (cause) {
     const source = given === undefined && fromEnv !== undefined ? flag.env : `--${name}`;
     throw new UsageError(
-      `invalid value ${JSON.stringify(value)} for ${source}: ${errorText(cause)}`,
+      `invalid value ${JSON.stringify(withoutUserinfo(value ?? ""))} for ${source}: ${errorText(cause)}`,
       { cause },
     );
   }
+}
+
+/** What stands before the host of a URL may be a password, which no message repeats. */
+function withoutUserinfo(text: string): string {
+  return text.replace(/\/\/[^/]*@/, "//***@");
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,22 @@
 import { errorCode, errorText } from "./errors.ts";
 
 /**
+ * How every request is sent. Redirects are never followed. Bun's fetch would give up after some
+ * minutes, whatever its signal says, and a snapshot may take longer; on a kept connection it would
+ * repeat a request whose connection breaks before the answer: a second snapshot. The proxy that
+ * `http_proxy` and the like name is not for this machine's own addresses, as in Go.
+ */
+export function fetchOptions(url: URL): BunFetchRequestInit {
+  // Bun's types don't know of it.
+  const direct: object = isLoopback(url.hostname) ? { proxy: false } : {};
+  return { redirect: "manual", keepalive: false, ...{ timeout: false }, ...direct };
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/i.test(hostname);
+}
+
+/**
  * Why a request got no answer. Bun's own words for it hold advice for programmers and a guess; the
  * code tells.
  */

@@ -7,10 +7,13 @@ import type { Flags } from "./flags.ts";
 /** The exit statuses of both programs. */
 export const EXIT = { done: 0, failed: 1, usage: 2, damaged: 3 } as const;
 
+/** What the signals that end work have for an exit status. */
+const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
 /** A signal ended the work; the shell's convention for the status is 128 and the signal's number. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
-  constructor(readonly signal: "SIGINT" | "SIGTERM") {
+  constructor(readonly signal: keyof typeof SIGNAL_STATUS) {
     super(`interrupted by ${signal}`);
   }
 }
@@ -76,6 +79,6 @@ export function exitStatus(error: unknown): number {
   // citty's own errors aren't exported; none should get past the parser above.
   if (error instanceof Error && error.name === "CLIError") return EXIT.usage;
   if (error instanceof DamagedError) return EXIT.damaged;
-  if (error instanceof Interrupted) return error.signal === "SIGINT" ? 130 : 143;
+  if (error instanceof Interrupted) return SIGNAL_STATUS[error.signal];
   return EXIT.failed;
 }

@@ -19,12 +19,22 @@ export interface Sink {
   discard(): Promise<void>;
 }
 
-/** A terminal, a tape or a named pipe keeps its name and gets the bytes as they come. */
+/**
+ * A terminal, a tape or a named pipe keeps its name and gets the bytes as they come. Its reader may
+ * take its time, so no write waits in this thread.
+ */
 export async function openDeviceSink(path: string): Promise<Sink> {
   const file = await open(path, "w");
   return {
     isFile: false,
-    write: async (chunk) => writeWhole(file.fd, chunk, path),
+    write: async (chunk) => {
+      try {
+        for (let offset = 0; offset < chunk.byteLength; )
+          offset += (await file.write(chunk, offset)).bytesWritten;
+      } catch (cause) {
+        throw new Failure(`can't write ${path}: ${errorText(cause)}`, { cause });
+      }
+    },
     sync: async () => {},
     commit: () => file.close(),
     discard: () => file.close(),

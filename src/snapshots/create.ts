@@ -15,6 +15,11 @@ export class QueueFull extends Failure {
   }
 }
 
+/** The server stops, so nobody will download what Prometheus still makes. */
+export class CreationStopped extends Failure {
+  override readonly name = "CreationStopped";
+}
+
 export interface SnapshotCreatorOptions {
   /** Asks Prometheus for a snapshot and returns its name, checked; given up when the signal fires. */
   readonly ask: (skipHead: boolean, signal: AbortSignal) => Promise<string>;
@@ -30,6 +35,7 @@ export interface SnapshotCreatorOptions {
 export class SnapshotCreator {
   readonly #options: SnapshotCreatorOptions;
   readonly #turns = new Turns();
+  readonly #stopper = new AbortController();
 
   constructor(options: SnapshotCreatorOptions) {
     this.#options = options;
@@ -43,18 +49,25 @@ export class SnapshotCreator {
    *   that Prometheus works on isn't, since Prometheus doesn't stop for it: its place is held until
    *   the answer or the time limit, and its snapshot is leased as any other.
    * @returns the new snapshot's name
-   * @throws QueueFull; the signal's reason; what asking Prometheus throws; Failure if that takes longer
-   *   than the time limit, or if the snapshot directory doesn't hold the new snapshot
+   * @throws QueueFull; CreationStopped; the signal's reason; what asking Prometheus throws; Failure if
+   *   that takes longer than the time limit, or if the snapshot directory doesn't hold the new snapshot
    */
   async create(skipHead: boolean, client: AbortSignal): Promise<string> {
     const { waiting, taken } = this.#turns;
     if (taken && waiting >= this.#options.queueLength) throw new QueueFull(waiting);
-    const endTurn = await this.#turns.take(client);
+    const endTurn = await this.#turns.take(AbortSignal.any([client, this.#stopper.signal]));
     try {
       return await this.#createNow(skipHead);
     } finally {
       endTurn();
     }
+  }
+
+  /** Gives up what is waiting and what Prometheus works on. Final. */
+  stop(): void {
+    this.#stopper.abort(
+      new CreationStopped("prombackup-server was stopped while Prometheus made the snapshot"),
+    );
   }
 
   async #createNow(skipHead: boolean): Promise<string> {
@@ -72,18 +85,25 @@ export class SnapshotCreator {
     const { ask, timeLimit } = this.#options;
     const overdue = Promise.withResolvers<never>();
     const aborter = new AbortController();
-    const timer = startTimer(timeLimit, () => {
-      const failure = new Failure(
-        `Prometheus did not finish the snapshot within ${formatDuration(timeLimit)}, ` +
-          "and may leave an incomplete one behind: allow it more time, or skip the head",
-      );
+    const giveUp = (failure: unknown) => {
       aborter.abort(failure);
       overdue.reject(failure);
-    });
+    };
+    const timer = startTimer(timeLimit, () =>
+      giveUp(
+        new Failure(
+          `Prometheus did not finish the snapshot within ${formatDuration(timeLimit)}, ` +
+            "and may leave an incomplete one behind: allow it more time, or skip the head",
+        ),
+      ),
+    );
+    const stop = () => giveUp(this.#stopper.signal.reason);
+    this.#stopper.signal.addEventListener("abort", stop);
     try {
       return await Promise.race([overdue.promise, ask(skipHead, aborter.signal)]);
     } finally {
       timer.stop();
+      this.#stopper.signal.removeEventListener("abort", stop);
     }
   }
 

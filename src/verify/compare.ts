@@ -6,6 +6,8 @@ import { checksumPath, readChecksumFile } from "../lib/sha256sum.ts";
 export interface Expected {
   readonly with: string;
   readonly sha256: string;
+  /** Whether that is a server's record of a download. */
+  readonly recorded: boolean;
 }
 
 /** What an archive's SHA-256 was compared with. */
@@ -29,12 +31,13 @@ export async function expectedDigests(
   signal: AbortSignal,
 ): Promise<Expected[]> {
   const expected: Expected[] = [];
-  if (given !== undefined) expected.push({ with: "--sha256", sha256: given });
+  if (given !== undefined) expected.push({ with: "--sha256", sha256: given, recorded: false });
   const path = checksumPath(file);
   const beside = file === "-" ? undefined : await readChecksumFile(path);
-  if (beside !== undefined) expected.push({ with: path, sha256: beside });
+  if (beside !== undefined) expected.push({ with: path, sha256: beside, recorded: false });
   if (client !== undefined && id !== undefined) {
-    expected.push({ with: recordOf(id), sha256: await recordedDigest(client, id, signal) });
+    const sha256 = await recordedDigest(client, id, signal);
+    expected.push({ with: recordOf(id), sha256, recorded: true });
   }
   return expected;
 }
@@ -50,21 +53,16 @@ async function recordedDigest(client: Client, id: string, signal: AbortSignal): 
 /**
  * Looks for a download with that digest among those that the server has on record.
  *
- * @throws Failure if there is none
+ * @returns undefined if there is none
  */
 export async function recordedDownload(
   client: Client,
   sha256: string,
   signal: AbortSignal,
-): Promise<Comparison> {
+): Promise<Comparison | undefined> {
   const downloads = await client.downloads(signal);
   const match = downloads.find(({ finished }) => finished?.sha256_hex.toLowerCase() === sha256);
-  if (match === undefined) {
-    throw new Failure(
-      `the server has no download with SHA-256 ${sha256} on record: it keeps them for 15 minutes, in memory`,
-    );
-  }
-  return { with: recordOf(match.id), sha256, equal: true };
+  return match && { with: recordOf(match.id), sha256, recorded: true, equal: true };
 }
 
 function recordOf(id: string): string {

@@ -68,7 +68,7 @@ export function jsonReport(result: VerifyResult) {
     format,
     bytes,
     sha256: sha256 ?? null,
-    compared_with,
+    compared_with: compared_with.map(({ recorded: _, ...comparison }) => comparison),
     snapshot: report.name ?? null,
     blocks: report.blocks,
     errors: report.errors,

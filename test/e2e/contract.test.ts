@@ -335,11 +335,19 @@ table("Errors", {
       await expectError(response, 400, "Parsing keep_within:", "invalid duration");
     }
   },
-  "prune, a multipart form": async () => {
-    const body = new FormData();
-    body.set("keep_within", "1h");
-    const response = await ask("/api/prune", { method: "POST", body });
-    await expectError(response, 415, "send the form urlencoded");
+  "prune, `keep-within=1h`": async () =>
+    expectError(
+      await ask("/api/prune?keep-within=1h", { method: "POST" }),
+      400,
+      'unknown parameter "keep-within"',
+    ),
+  "prune, a body that isn't an urlencoded form": async () => {
+    const multipart = new FormData();
+    multipart.set("keep_within", "1h");
+    for (const body of [multipart, '{"keep_within":"1h"}', Buffer.from("keep_within=1h")]) {
+      const response = await ask("/api/prune", { method: "POST", body });
+      await expectError(response, 415, "send the form urlencoded");
+    }
   },
 });
 
