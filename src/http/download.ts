@@ -189,7 +189,7 @@ class Transfer {
       }
     } catch (error) {
       if (this.ended) return;
-      // All that was made still goes out: links and the like are left out of a whole archive.
+      // What was made goes on its way; how much of it gets there before the reset is not for us to say.
       if (this.held !== undefined) controller.enqueue(this.held);
       await this.fail(error);
     }

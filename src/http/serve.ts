@@ -3,7 +3,7 @@ import type { Server } from "bun";
 import { HEADERS } from "../api/contract.ts";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { resetConnection, unsentBytes } from "../lib/tcp.ts";
+import { resetConnection, resetConnections, unsentBytes } from "../lib/tcp.ts";
 import { startAutoprune } from "../snapshots/autoprune.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { sweepLeftovers } from "../snapshots/remove.ts";
@@ -72,9 +72,17 @@ export async function serve(settings: ServeSettings): Promise<void> {
     });
   log.info("stopping", { signal: await stopSignal, grace_seconds: settings.shutdownGrace / 1000 });
   pruner?.stop();
+  const graceEnds = performance.now() + settings.shutdownGrace;
   await app.stop(settings.shutdownGrace);
-  // Answers that are on their way get out; a client that doesn't take them is not waited for.
-  await Promise.race([server.stop(), Bun.sleep(LAST_ANSWERS_MS)]);
+  // What is on its way gets out; of a client that doesn't take it, nothing must look like a clean end.
+  const timeLeft = Math.max(graceEnds - performance.now(), LAST_ANSWERS_MS);
+  const cut = Promise.withResolvers<void>();
+  const cutter = setTimeout(() => {
+    resetConnections(server.port ?? 0);
+    cut.resolve();
+  }, timeLeft);
+  await Promise.race([server.stop(), cut.promise]);
+  clearTimeout(cutter);
   await server.stop(true);
   log.info("stopped");
 }

@@ -40,25 +40,44 @@ export function resetConnection(localPort: number, peer: TcpEnd): boolean {
   return fd !== undefined && disconnect(fd);
 }
 
+/** Resets all connections of this process's port; see {@link resetConnection}. */
+export function resetConnections(localPort: number): void {
+  for (const { port, inode } of connections()) {
+    const fd = port === localPort ? findDescriptor(`socket:[${inode}]`) : undefined;
+    if (fd !== undefined) disconnect(fd);
+  }
+}
+
 interface Connection {
+  /** Of the end that the table's line is about: of this host, but maybe of another process. */
+  readonly port: number;
+  /** The other end, as the kernel writes it. */
+  readonly remote: string;
   readonly unsent: number;
   readonly inode: string;
 }
 
 function findConnection(localPort: number, peer: TcpEnd): Connection | undefined {
   const wanted = canonicalAddress(peer.address);
+  for (const connection of connections()) {
+    const { port, remote } = connection;
+    if (port !== localPort || portOf(remote) !== peer.port) continue;
+    if (addressOf(remote) === wanted) return connection;
+  }
+  return undefined;
+}
+
+function* connections(): Generator<Connection> {
   for (const table of ["tcp", "tcp6"]) {
     for (const line of readTable(table).split("\n").slice(1)) {
       const [, local = "", remote = "", state, queues = "", , , , , inode = ""] = line
         .trim()
         .split(/\s+/);
       if (state !== ESTABLISHED) continue;
-      if (portOf(local) !== localPort || portOf(remote) !== peer.port) continue;
-      if (addressOf(remote) !== wanted) continue;
-      return { unsent: Number.parseInt(queues.split(":")[0] ?? "", 16), inode };
+      const unsent = Number.parseInt(queues.split(":")[0] ?? "", 16);
+      yield { port: portOf(local), remote, unsent, inode };
     }
   }
-  return undefined;
 }
 
 function readTable(name: string): string {

@@ -35,14 +35,25 @@ export function start(dir: string, ...args: string[]): Promise<RunningServer> {
 export function download(
   url: string,
   version: string,
-): Promise<{ started: string; rest: Promise<"end" | "reset">; resume(): void }> {
+  name = NAME,
+): Promise<{
+  started: string;
+  rest: Promise<"end" | "reset">;
+  resume(): void;
+  /** Bytes so far, the head among them. */
+  received(): number;
+}> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   atEnd(() => void socket.destroy());
   const rest = Promise.withResolvers<"end" | "reset">();
   socket.on("end", () => rest.resolve("end"));
   socket.on("error", () => rest.resolve("reset"));
-  socket.write(`GET /api/download?name=${NAME} HTTP/${version}\r\nHost: x\r\n\r\n`);
+  let received = 0;
+  socket.on("data", (data) => {
+    received += data.length;
+  });
+  socket.write(`GET /api/download?name=${name} HTTP/${version}\r\nHost: x\r\n\r\n`);
   return new Promise((resolve) => {
     socket.once("data", (data) => {
       socket.pause();
@@ -50,6 +61,7 @@ export function download(
         started: data.toString("latin1"),
         rest: rest.promise,
         resume: () => void socket.resume(),
+        received: () => received,
       });
     });
   });
