@@ -1,7 +1,8 @@
 import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { Failure } from "../lib/errors.ts";
-import { fetchOptions, noAnswerReason } from "../lib/network.ts";
+import { Failure, retryable } from "../lib/errors.ts";
+import { fetchOptions, neverConnected, noAnswerReason } from "../lib/network.ts";
+import { Silence } from "../lib/silence.ts";
 import {
   type DownloadStatus,
   HEADERS,
@@ -43,9 +44,22 @@ export class Refused extends Failure {
 /** More than any answer but an archive. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
+/** Longer than that no server keeps us waiting, whatever it asks for. */
+const LONGEST_RETRY_AFTER_MS = 5 * 60 * 1000;
+
 /** Sends requests over the network. */
 export const networkTransport: Transport = (request) =>
   fetch(request, fetchOptions(new URL(request.url)));
+
+/** How long a client waits, in milliseconds. */
+export interface ClientLimits {
+  /** For a snapshot, or another answer that takes work. */
+  readonly answer: number;
+  /** For the next bytes of an archive, its first included. */
+  readonly silence: number;
+}
+
+export const DEFAULT_LIMITS: ClientLimits = { answer: 30 * 60 * 1000, silence: 10 * 60 * 1000 };
 
 /** The client of a prombackup server, this program's or Go's. */
 export class Client {
@@ -57,6 +71,7 @@ export class Client {
     private readonly base: URL,
     private readonly transport: Transport,
     private readonly remote = true,
+    private readonly limits: ClientLimits = DEFAULT_LIMITS,
   ) {}
 
   /** Has a snapshot taken and tells its name. */
@@ -75,9 +90,11 @@ export class Client {
     signal: AbortSignal,
   ): Promise<IncomingDownload> {
     const query = new URLSearchParams({ format, name });
-    const response = await this.send("GET", ROUTES.download, query, signal);
+    const { silence: limit } = this.limits;
+    const answer = await this.send("GET", ROUTES.download, query, signal, limit);
+    const { response, silence } = answer;
     const { body } = response;
-    if (response.status !== 200 || body === null) throw await this.refusal(response);
+    if (response.status !== 200 || body === null) throw await this.refusal("GET", answer);
     const id = response.headers.get(HEADERS.downloadId);
     if (!id) {
       await body.cancel();
@@ -93,7 +110,7 @@ export class Client {
         `${name}${FORMAT_DETAILS[format].extension}`,
       ),
       archiveSize: Number.isSafeInteger(size) && size >= 0 ? size : undefined,
-      body,
+      body: silence.pieces(body),
       cancel: () => body.cancel(),
     };
   }
@@ -133,9 +150,10 @@ export class Client {
     signal: AbortSignal,
     statuses: readonly number[] = [200],
   ): Promise<unknown> {
-    const response = await this.send(method, route, query, signal);
-    if (!statuses.includes(response.status)) throw await this.refusal(response);
-    const text = await boundedText(response);
+    const answer = await this.send(method, route, query, signal, this.limits.answer);
+    const { response } = answer;
+    if (!statuses.includes(response.status)) throw await this.refusal(method, answer);
+    const text = await boundedText(answer);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -151,21 +169,29 @@ export class Client {
     route: string,
     query: URLSearchParams | undefined,
     signal: AbortSignal,
-  ): Promise<Response> {
+    limit: number,
+  ): Promise<Answer> {
     const url = new URL(route.slice(1), this.base);
     url.search = query?.toString() ?? "";
+    const shown = `${method} ${url.origin}${url.pathname}`;
+    const silent = `${shown}: nothing came for ${formatDuration(limit)}: the network or the server is stuck`;
+    const silence = new Silence(limit, signal, again(method, new Failure(silent)));
+    const request = new Request(url.href, { method, signal: silence.signal });
     try {
-      return await this.transport(new Request(url.href, { method, signal }));
+      return { response: await silence.bounded(this.transport(request)), silence };
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new Failure(
-        `${method} ${url.origin}${url.pathname}: ${noAnswerReason(cause)}: is prombackup-server running there?`,
+      if (cause instanceof Failure) throw cause;
+      const failure = new Failure(
+        `${shown}: ${noAnswerReason(cause)}: is prombackup-server running there?`,
       );
+      throw neverConnected(cause) ? retryable(failure) : again(method, failure);
     }
   }
 
   /** An answer that isn't the one hoped for, in the server's own words. */
-  private async refusal(response: Response): Promise<Failure> {
+  private async refusal(method: string, answer: Answer): Promise<Failure> {
+    const { response } = answer;
     const { status } = response;
     const location = response.headers.get("Location");
     if (status >= 300 && status < 400 && location !== null) {
@@ -175,20 +201,36 @@ export class Client {
         `the server redirects to ${location}, which is not followed: name that address with --server if it is the right one`,
       );
     }
-    const text = (await boundedText(response)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
+    const text = (await boundedText(answer)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
     if (!this.remote) return new Refused(status, text);
     const hint =
       text === "404 page not found"
         ? ": this server doesn't offer that, or --server needs another path"
         : "";
-    return new Refused(status, `the server answered ${status}: ${text}${hint}`);
+    const refused = new Refused(status, `the server answered ${status}: ${text}${hint}`);
+    const seconds = response.headers.get("Retry-After") ?? "";
+    // Who names a time has done nothing yet; a proxy that lost its server doesn't know.
+    if (status === 503 && /^\d+$/.test(seconds))
+      return retryable(refused, Math.min(Number(seconds) * 1000, LONGEST_RETRY_AFTER_MS));
+    return status >= 502 && status <= 504 ? again(method, refused) : refused;
   }
 }
 
-async function boundedText(response: Response): Promise<string> {
+/** A response, and the guard that its body is to be read with. */
+interface Answer {
+  readonly response: Response;
+  readonly silence: Silence;
+}
+
+/** What only asks can be asked again; what changes something may have done so, answered or not. */
+function again<F extends Failure>(method: string, failure: F): F {
+  return method === "GET" ? retryable(failure) : failure;
+}
+
+async function boundedText({ response, silence }: Answer): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of silence.pieces(response.body ?? new ReadableStream())) {
     size += chunk.byteLength;
     if (size > MAX_ANSWER_BYTES)
       throw new Failure("the server's answer doesn't end: is this a prombackup server?");

@@ -2,7 +2,7 @@
  * What the server and its clients agree on: routes, header names, answers. Compatible with the Go
  * program of the same name in both directions; what only this one has is marked as ours.
  */
-import { Failure } from "../lib/errors.ts";
+import { Failure, retryable } from "../lib/errors.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
 
 export const ROUTES = {
@@ -172,17 +172,22 @@ function malformed(what: string): Failure {
 export function requireProven(status: DownloadStatus, sha256: string, bytes: number): void {
   const { finished } = status;
   if (finished === null) {
-    throw new Failure(
+    throw onTheWay(
       `download ${status.id} ended after ${bytes} bytes, but the server is still sending: the connection was cut on the way`,
     );
   }
   if (!finished.success)
-    throw new Failure(
+    throw onTheWay(
       `the server failed to make the archive: ${finished.error_text ?? "it doesn't say why"}`,
     );
   if (finished.sha256_hex.toLowerCase() !== sha256) {
-    throw new Failure(
+    throw onTheWay(
       `the ${bytes} bytes that arrived have SHA-256 ${sha256}, those that the server sent had ${finished.sha256_hex}: damaged on the way`,
     );
   }
+}
+
+/** The same snapshot can be downloaded once more. */
+function onTheWay(message: string): Failure {
+  return retryable(new Failure(message));
 }

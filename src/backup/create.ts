@@ -3,10 +3,11 @@ import { requireProven } from "../api/contract.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
 import { DamagedError, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { startProgress } from "../lib/progress.ts";
 import type { Checked } from "../verify/check.ts";
 import { problems, warnings } from "../verify/problems.ts";
 import { ArrivingCheck } from "./arriving.ts";
+import { receive } from "./receive.ts";
+import { withRetries } from "./retry.ts";
 import { openTarget, prepareTarget, type Target, type TargetRequest } from "./target.ts";
 
 /** How long the removal of a snapshot may take when the command is being interrupted. */
@@ -22,6 +23,8 @@ export interface BackupRequest extends TargetRequest {
   readonly removeSnapshot: boolean;
   /** Check the blocks while they arrive. */
   readonly verify: boolean;
+  /** How often a snapshot is asked for again, and its download begun again. */
+  readonly retries: number;
 }
 
 /** A backup that was made, as `create --json` prints it. */
@@ -54,10 +57,14 @@ export async function createBackup(
 ): Promise<Backup> {
   const startedAt = performance.now();
   for (const oddity of await prepareTarget(request)) log.warn(oddity);
-  const snapshot = await client.createSnapshot(request.skipHead, signal);
+  const retries = { count: request.retries, log, signal };
+  const snapshot = await withRetries(retries, () =>
+    client.createSnapshot(request.skipHead, signal),
+  );
   let proven: Awaited<ReturnType<typeof fetchArchive>>;
   try {
-    proven = await fetchArchive(client, snapshot, request, signal);
+    // Always of this snapshot: one that was taken is not taken twice.
+    proven = await withRetries(retries, () => fetchArchive(client, snapshot, request, signal));
   } catch (error) {
     if (request.removeSnapshot) await removeAfterFailure(client, snapshot, log);
     throw error;
@@ -97,8 +104,10 @@ async function receiveProven(
   signal: AbortSignal,
 ) {
   const check = verify ? new ArrivingCheck() : undefined;
+  const received = { bytes: 0 };
   try {
-    const { bytes, sha256 } = await receive(download, target, check, signal);
+    const sha256 = await receive(client, download, { target, check, received }, signal);
+    const { bytes } = received;
     requireProven(await client.downloadStatus(download.id, signal), sha256, bytes);
     const verified = check === undefined ? null : requireReadable(await check.finish());
     signal.throwIfAborted();
@@ -106,6 +115,9 @@ async function receiveProven(
   } catch (error) {
     await check?.cancel();
     await target.discard();
+    // What a pipe, a device or standard output has taken stays there.
+    if (error instanceof Failure && !target.isFile && received.bytes > 0)
+      error.retryAfter = undefined;
     throw signal.aborted ? signal.reason : error;
   }
 }
@@ -119,36 +131,6 @@ function requireReadable(checked: Checked): Backup["verified"] {
     );
   }
   return { blocks: checked.report.blocks.length, warnings: warnings(checked) };
-}
-
-async function receive(
-  download: IncomingDownload,
-  target: Target,
-  check: ArrivingCheck | undefined,
-  signal: AbortSignal,
-): Promise<{ bytes: number; sha256: string }> {
-  const hasher = new Bun.CryptoHasher("sha256");
-  const progress = startProgress(download.archiveSize);
-  let bytes = 0;
-  try {
-    for await (const chunk of download.body) {
-      signal.throwIfAborted();
-      hasher.update(chunk);
-      await target.write(chunk);
-      await check?.write(chunk);
-      bytes += chunk.byteLength;
-      progress.add(chunk.byteLength);
-    }
-  } catch (cause) {
-    if (cause instanceof Failure || signal.aborted) throw cause;
-    throw new Failure(
-      `download ${download.id} broke off after ${bytes} bytes: ${errorText(cause)}`,
-      { cause },
-    );
-  } finally {
-    progress.end();
-  }
-  return { bytes, sha256: hasher.digest("hex") };
 }
 
 /** The failure that is under way is the one to tell; that the snapshot stays is a warning. */

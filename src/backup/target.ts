@@ -24,6 +24,8 @@ export interface TargetRequest {
 export interface Target {
   /** Null: standard output. */
   readonly file: string | null;
+  /** Discarding it takes back what was written. */
+  readonly isFile: boolean;
   readonly write: Sink["write"];
   readonly discard: Sink["discard"];
   /**
@@ -75,7 +77,13 @@ export async function openTarget(
 ): Promise<Target> {
   if (request.output === "-") {
     const sink = standardOutputSink();
-    return { file: null, write: sink.write, discard: sink.discard, commit: () => sink.commit() };
+    return {
+      file: null,
+      isFile: false,
+      write: sink.write,
+      discard: sink.discard,
+      commit: () => sink.commit(),
+    };
   }
   const file = resolve(request.output ?? download.fileName);
   if (request.output === undefined && (await exists(file))) {
@@ -84,6 +92,7 @@ export async function openTarget(
   const sink = await openFileSink(file);
   return {
     file,
+    isFile: sink.isFile,
     write: sink.write,
     discard: sink.discard,
     commit: (sha256) => commit(sink, file, sha256, request.checksumFile),

@@ -1,4 +1,4 @@
-import { Client, networkTransport } from "../api/client.ts";
+import { Client, type ClientLimits, DEFAULT_LIMITS, networkTransport } from "../api/client.ts";
 import { App } from "../http/app.ts";
 import { UsageError } from "../lib/errors.ts";
 import { httpUrl, optional, text } from "../lib/flags.ts";
@@ -7,9 +7,6 @@ import type { Log } from "../lib/log.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { DEFAULT_HISTORY } from "../status/history.ts";
 import { State } from "../status/state.ts";
-
-/** How long Prometheus may take for a snapshot when no server is in between: ten minutes. */
-const SNAPSHOT_TIMEOUT_MS = 10 * 60 * 1000;
 
 /** The flags that say whose snapshots a command works with. */
 export const connectionFlags = {
@@ -34,6 +31,7 @@ interface ConnectionOptions {
   readonly server: URL | undefined;
   readonly "snapshot-dir": string | undefined;
   readonly "prometheus-endpoint": URL | undefined;
+  readonly limits?: ClientLimits;
 }
 
 /** What a command line needs of the program around it. */
@@ -60,10 +58,15 @@ export function withConnection<T>(
   context: CommandContext,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const { server, "snapshot-dir": snapshotDir, "prometheus-endpoint": prometheus } = options;
+  const {
+    server,
+    "snapshot-dir": snapshotDir,
+    "prometheus-endpoint": prometheus,
+    limits,
+  } = options;
   if (snapshotDir !== undefined) {
     const endpoint = prometheus ?? new URL("http://localhost:9090/");
-    return withLocalApp(snapshotDir, endpoint, context, work);
+    return withLocalApp(snapshotDir, endpoint, context, limits ?? DEFAULT_LIMITS, work);
   }
   if (prometheus !== undefined) throw new UsageError("--prometheus-endpoint needs --snapshot-dir");
   if (server === undefined) {
@@ -71,7 +74,7 @@ export function withConnection<T>(
       "--server (or PROMBACKUP_ENDPOINT) is required; without a server, --snapshot-dir",
     );
   }
-  const client = new Client(server, networkTransport);
+  const client = new Client(server, networkTransport, true, limits);
   return interruptible((signal) => work({ client, local: false, signal }));
 }
 
@@ -79,6 +82,7 @@ async function withLocalApp<T>(
   snapshotDir: string,
   prometheusEndpoint: URL,
   context: CommandContext,
+  limits: ClientLimits,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   const { workerUrl, log } = context;
@@ -86,7 +90,7 @@ async function withLocalApp<T>(
   const settings = {
     snapshotDir,
     prometheusEndpoint,
-    snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
+    snapshotTimeout: limits.answer,
     maxDownloads: Number.POSITIVE_INFINITY,
     stallTimeout: Number.POSITIVE_INFINITY,
     workerUrl,
@@ -94,7 +98,7 @@ async function withLocalApp<T>(
   const state = State.open(undefined, DEFAULT_HISTORY, log);
   const app = new App(settings, state, warningsOnly(log));
   const transport = (request: Request) => app.fetch(request, IN_PROCESS);
-  const client = new Client(new URL("http://localhost/"), transport, false);
+  const client = new Client(new URL("http://localhost/"), transport, false, limits);
   try {
     return await interruptible((signal) => work({ client, local: true, signal }));
   } finally {

@@ -2,7 +2,16 @@ import { ARCHIVE_FORMATS } from "../archive/format.ts";
 import { type Backup, createBackup } from "../backup/create.ts";
 import { type Command, command } from "../lib/command.ts";
 import { UsageError } from "../lib/errors.ts";
-import { choiceOfBoolean, defaulted, oneOf, optional, text, toggle } from "../lib/flags.ts";
+import {
+  choiceOfBoolean,
+  defaulted,
+  durationFrom,
+  oneOf,
+  optional,
+  text,
+  toggle,
+  wholeNumberFrom,
+} from "../lib/flags.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatBytes } from "../lib/units.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
@@ -40,6 +49,19 @@ export function createCommand(context: CommandContext): Command {
         description:
           "Remove the snapshot afterwards, also after a failure. The default with --snapshot-dir; --remove-snapshot=false keeps it.",
       }),
+      retries: defaulted(wholeNumberFrom(0), "0", {
+        description:
+          "How often to try again what the network or a busy server broke, after pauses that grow from a second to a minute. The snapshot that was taken is downloaded again; none is taken twice.",
+        valueHint: "NUMBER",
+      }),
+      "stall-timeout": defaulted(durationFrom(1), "10m", {
+        description: "Give up a download of which nothing comes for so long.",
+        valueHint: "DURATION",
+      }),
+      "snapshot-timeout": defaulted(durationFrom(1), "30m", {
+        description: "Give up waiting for the snapshot after this time.",
+        valueHint: "DURATION",
+      }),
       json: toggle({ description: "Tell the result as JSON on standard output." }),
     },
     run: (options, _operand, io) => {
@@ -49,7 +71,8 @@ export function createCommand(context: CommandContext): Command {
       if (output === "-" && options["checksum-file"]) {
         throw new UsageError("--checksum-file needs a file, and --output is standard output");
       }
-      return withConnection(options, context, async ({ client, local, signal }) => {
+      const limits = { answer: options["snapshot-timeout"], silence: options["stall-timeout"] };
+      return withConnection({ ...options, limits }, context, async ({ client, local, signal }) => {
         const request = {
           output,
           format: options.format,
@@ -57,6 +80,7 @@ export function createCommand(context: CommandContext): Command {
           checksumFile: options["checksum-file"],
           verify: options.verify,
           removeSnapshot: options["remove-snapshot"] ?? local,
+          retries: options.retries,
         };
         const backup = await createBackup(client, request, context.log, signal);
         if (json) io.out(`${JSON.stringify(backup, null, 2)}\n`);

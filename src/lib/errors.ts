@@ -12,6 +12,14 @@ export class UsageError extends Error {
  */
 export class Failure extends Error {
   override readonly name: string = "Failure";
+  /** Milliseconds to wait before the same is tried again; undefined: that wouldn't help, or be safe. */
+  retryAfter: number | undefined;
+}
+
+/** Says of a failure that the same may go well later, and that nothing is done twice by trying. */
+export function retryable<F extends Failure>(failure: F, afterMilliseconds = 0): F {
+  failure.retryAfter = afterMilliseconds;
+  return failure;
 }
 
 /**
@@ -32,7 +40,9 @@ export function errorText(error: unknown): string {
     if (!parts.some((part) => part.includes(text))) parts.push(text);
     current = current instanceof Error ? current.cause : undefined;
   }
-  return parts.join(": ").replace(/\s*\n\s*/g, " ") || "unknown error";
+  const line = parts.join(": ").replace(/\s*\n\s*/g, " ");
+  // A server's words, or a file's name, must not get to steer a terminal.
+  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd") || "unknown error";
 }
 
 /** The code of a system error (`ENOENT`, `ECONNREFUSED`), or undefined if it has none. */

@@ -1,5 +1,10 @@
 import { errorCode, errorText } from "./errors.ts";
 
+/** Whether a request that failed can't have arrived anywhere. */
+export function neverConnected(cause: unknown): boolean {
+  return ["ECONNREFUSED", "ENOTFOUND"].includes(errorCode(cause) ?? "");
+}
+
 /**
  * How every request is sent. Redirects are never followed. Bun's fetch would give up after some
  * minutes, whatever its signal says, and a snapshot may take longer; on a kept connection it would

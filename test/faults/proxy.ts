@@ -1,0 +1,63 @@
+import type { AddressInfo } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
+import { atEnd } from "../support/at-end.ts";
+
+/** How a network breaks a connection; `hold`: the server doesn't learn of it either. */
+export type Break = "reset" | "end" | "silence" | "hold";
+
+export interface Proxy {
+  readonly url: string;
+  /** Downloads that went through it so far, broken or not. */
+  downloads(): number;
+}
+
+/**
+ * A network before a server: it breaks the first so many downloads after so many bytes of their answer, and
+ * leaves everything else alone.
+ */
+export async function startProxy(
+  target: string,
+  { how, after, times = 1 }: { how: Break; after: () => number; times?: number },
+): Promise<Proxy> {
+  const { hostname, port } = new URL(target);
+  let downloads = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => sockets.delete(socket));
+    }
+    let left = Number.POSITIVE_INFINITY;
+    client.on("data", (data) => {
+      if (data.toString("latin1").startsWith("GET /api/download?") && downloads++ < times)
+        left = after();
+      upstream.write(data);
+    });
+    upstream.on("data", (data: Buffer) => {
+      if (left <= 0) return;
+      client.write(data.subarray(0, Math.min(left, data.length)));
+      left -= data.length;
+      if (left <= 0) breakOff(client, upstream, how);
+    });
+    upstream.on("end", () => left > 0 && client.end());
+    upstream.on("close", () => left > 0 && client.end());
+    client.on("close", () => upstream.destroy());
+  });
+  atEnd(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port: own } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${own}`, downloads: () => downloads };
+}
+
+function breakOff(client: Socket, upstream: Socket, how: Break): void {
+  if (how === "reset") client.resetAndDestroy();
+  else if (how === "end") client.end();
+  else client.pause();
+  if (how === "hold") upstream.pause();
+  else upstream.destroy();
+}
