@@ -160,6 +160,23 @@ describe.skipIf(skip)("killed at each of its steps", () => {
     120_000,
   );
 
+  test("where the file system can't exchange names, the old state, the new one, or for a moment none", async () => {
+    const target = join(tempDir(), "data");
+    const args = [archive, "--data-dir", target, "--replace"];
+    const seen = new Set<string>();
+    const kills = await killAtEach(
+      { args, fail: "renameat2:error=EINVAL" },
+      () => prepare(target, true),
+      async () => {
+        seen.add(existsSync(target) ? await requireOldOrNew(target, true) : "none");
+        expect(isKept(target, old)).toBe(true);
+        await requireFinished(target, args, true);
+      },
+    );
+    expect(kills).toBeGreaterThan(8);
+    expect([...seen].sort()).toEqual(["new", "none", "old"]);
+  }, 120_000);
+
   // The kernel lets nobody rename a mount point.
   test.skipIf(!needs("unshare") || process.geteuid?.() !== 0).each([true, false])(
     "a restore into a mount point leaves the old state, the new one, or one that Prometheus refuses (with an old one: %p)",
