@@ -6,7 +6,7 @@ import { isRestored } from "./choose.ts";
 import { type DamagedBlock, requireSound } from "./damage.ts";
 import { examineDataDir } from "./data-dir.ts";
 import { requireReadable } from "./encodings.ts";
-import { findUsers } from "./in-use.ts";
+import { usersOf } from "./in-use.ts";
 import { stagingBeside, stagingInside } from "./names.ts";
 import { type Facts, makePlan, type Plan, type Request } from "./plan.ts";
 import { putInPlace } from "./put.ts";
@@ -126,13 +126,9 @@ async function gather(
   { prometheus, now }: Surroundings,
 ): Promise<Facts> {
   const target = examineDataDir(request.dataDir);
-  return {
-    target,
-    survey: found,
-    running: prometheus && (await askPrometheus(prometheus)),
-    users: request.mode === "blocks" ? [] : findUsers(target),
-    now,
-  };
+  const running = prometheus && (await askPrometheus(prometheus));
+  const users = request.mode === "blocks" ? [] : usersOf(target);
+  return { target, survey: found, running, users, now };
 }
 
 type Ready = Pick<Restored, "plan" | "restored" | "leftOut">;
