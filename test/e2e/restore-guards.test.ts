@@ -68,7 +68,9 @@ test("a Prometheus that runs on the directory is found by its open files, and at
     ...[archive, "--data-dir", target, "--replace", "--dry-run"],
     ...["--prometheus-endpoint", running.url],
   );
-  expect(asked.stdout).toContain(`refused: Prometheus at ${running.url}/ runs on ${target}`);
+  expect(asked.stdout).toContain(
+    `warning: Prometheus at ${running.url}/ runs on ${target}: stop it first`,
+  );
   expect(Object.keys(listing(target)).filter((name) => !(name in blocks))).toEqual([]);
   await running.stop();
   expect((await restore(archive, "--data-dir", target, "--replace")).status).toBe(0);
@@ -135,7 +137,7 @@ test("retention that would delete blocks refuses, by the flag and by Prometheus'
   );
   expect([asked.status, asked.stderr]).toEqual([
     1,
-    expect.stringContaining("raise --storage.tsdb.retention.time=TIME on its command line first"),
+    expect.stringContaining("raise --storage.tsdb.retention.time on its command line first"),
   ]);
   const unknown = await restore(
     archiveOf(made, (snapshot) => {
