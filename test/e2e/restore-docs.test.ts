@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../../scripts/free-port.ts";
 import { findPrometheus } from "../../scripts/prometheus.ts";
-import { freePort } from "../../scripts/run-prometheus.ts";
 import { blockNames } from "../restore/support.ts";
 import { atEnd } from "../support/at-end.ts";
 import { cleanEnvironment, commandLine, run } from "../support/programs.ts";

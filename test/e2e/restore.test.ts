@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { freePort } from "../../scripts/run-prometheus.ts";
+import { freePort } from "../../scripts/free-port.ts";
 import { blockNames, listing, restore } from "../restore/support.ts";
 import { run } from "../support/programs.ts";
 import { makeBlocks, queryRange, startPrometheus } from "../support/prometheus.ts";
