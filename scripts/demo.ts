@@ -35,19 +35,32 @@ async function tell(shell: DemoShell): Promise<void> {
     await shell.run("prombackup", "verify", file);
   }
 
-  heading("A second Prometheus, on what plain tar has extracted");
-  showCommand(["mkdir", "-p", "restored/data"]);
-  mkdirSync(join(shell.directory, "restored/data"), { recursive: true });
-  await shell.run("tar", "-xzf", BACKUPS.tgz, "-C", "restored/data", "--strip-components=1");
-  const restored = await shell.startPrometheus("restored");
-
-  heading("The same question to both");
-  await compare(shell, original, restored, data);
-
   heading("The snapshots have served their purpose");
   await shell.run("prombackup", "list");
   await shell.run("prombackup", "prune", "--keep-within", "0");
   await shell.run("prombackup", "list");
+
+  heading("Plain tar can extract a backup, and Prometheus starts on it");
+  makeDirectory(shell, "extracted/data");
+  await shell.run("tar", "-xzf", BACKUPS.tgz, "-C", "extracted/data", "--strip-components=1");
+  const extracted = await shell.startPrometheus("extracted");
+  await compare(shell, original, extracted, data);
+
+  heading("A restore: planned, checked while it is extracted, put in place in one step");
+  makeDirectory(shell, "restored");
+  const target = ["--data-dir", "restored/data"];
+  await shell.run("prombackup", "restore", BACKUPS.tzst, ...target);
+  const restored = await shell.startPrometheus("restored");
+  const check = ["--prometheus-endpoint", restored.url, "--check"];
+  await shell.run("prombackup", "restore", BACKUPS.tzst, ...target, ...check);
+
+  heading("The same question to the original and the restored one");
+  await compare(shell, original, restored, data);
+}
+
+function makeDirectory(shell: DemoShell, path: string): void {
+  showCommand(["mkdir", "-p", path]);
+  mkdirSync(join(shell.directory, path), { recursive: true });
 }
 
 /** Throws if the two don't answer the same. */

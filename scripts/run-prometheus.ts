@@ -28,6 +28,8 @@ export interface PrometheusOptions {
   readonly adminApi?: boolean | undefined;
   /** Ends it, also while it starts. */
   readonly signal?: AbortSignal | undefined;
+  /** A free one unless said otherwise. */
+  readonly port?: number | undefined;
   /** Further arguments of the command line. */
   readonly args?: readonly string[] | undefined;
 }
@@ -39,7 +41,7 @@ export interface PrometheusOptions {
 export async function startPrometheus(options: PrometheusOptions): Promise<RunningPrometheus> {
   // Another process may take the free port before Prometheus does; then we take another one.
   for (let attempt = 1; ; attempt++) {
-    const started = launch(options, freePort());
+    const started = launch(options, options.port ?? freePort());
     try {
       await untilReady(started);
       return started.running;

@@ -32,7 +32,7 @@ const checks: Record<string, (directory: string) => Promise<void>> = {
       expect(child.exitCode === 2 && said.includes("no-such-flag"), `${child.exitCode}: ${said}`);
     }
   },
-  "create, verify and prune with a real Prometheus": backUp,
+  "create, verify, restore and prune with a real Prometheus": backUp,
 };
 
 async function backUp(cwd: string): Promise<void> {
@@ -54,6 +54,9 @@ async function backUp(cwd: string): Promise<void> {
       const file = `backup.${format}`;
       await run([CLI, "create", "--format", format, "--output", file], { cwd, env });
       await run([CLI, "verify", file], { cwd, env });
+      await run([CLI, "restore", file, "--data-dir", `restored-${format}`], { cwd, env });
+      const blocks = readdirSync(join(cwd, `restored-${format}`)).length;
+      expect(blocks === 3, `${blocks} blocks were restored from ${file}`);
     }
     expect(readdirSync(prometheus.snapshotDir).length === 3, "there are not three snapshots");
     await run([CLI, "prune", "--keep-within", "0"], { cwd, env });

@@ -9,7 +9,8 @@ export function programHelp(commands: readonly Command[]): string {
   const listed = columns(commands.map(({ name, description }) => [name, description]));
   return `Usage: ${NAME} COMMAND [flags]
 
-Backs up a plain Prometheus: takes snapshots, downloads and proves them.
+Backs up a plain Prometheus: takes snapshots, downloads, proves and restores
+them.
 
 Commands:
 ${listed}

@@ -111,10 +111,11 @@ export class RestoreJob {
   }
 
   /** Waits for a Prometheus that wasn't running, or looks whether a running one has taken the blocks. */
-  async #afterwards({ plan, restored, running }: Restored): Promise<void> {
+  async #afterwards({ plan, restored }: Restored): Promise<void> {
     const { log } = this.#world;
     if (this.#prometheus === undefined)
       return log.info(`start Prometheus, and then: ${this.#checkCommand()}`);
+    const { running } = plan;
     if (running !== undefined && running.dataDir !== plan.dataDir) return;
     const { wait } = this.#options;
     const limit = formatSeconds(wait / 1000);

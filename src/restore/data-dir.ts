@@ -31,7 +31,7 @@ export interface DataDir {
   readonly exists: boolean;
   /** Whether there is nothing in it at all, or no directory. */
   readonly empty: boolean;
-  /** What it holds, but for what file systems and prombackup put there. */
+  /** What it holds, but for what file systems, locks and prombackup leave there. */
   readonly entries: readonly string[];
   readonly blocks: readonly ExistingBlock[];
   /** Samples that are in no block yet wait there. */
@@ -42,6 +42,9 @@ export interface DataDir {
   readonly stats: Stats;
 }
 
+/** What holds nothing of anybody's: the file system's own, and the lock of a Prometheus that was killed. */
+const NOTHING = new Set(["lost+found", "lock"]);
+
 /**
  * Looks at a data directory; changes nothing.
  *
@@ -51,7 +54,7 @@ export function examineDataDir(given: string): DataDir {
   const { path, exists } = locate(given);
   const stats = statSync(exists ? path : dirname(path));
   const all = exists ? list(path) : [];
-  const entries = all.filter((name) => name !== "lost+found" && !isOurs(name));
+  const entries = all.filter((name) => !NOTHING.has(name) && !isOurs(name));
   const blocks = entries.filter((name) => isUlid(name)).map((name) => examineBlock(path, name));
   return {
     path,
@@ -59,7 +62,7 @@ export function examineDataDir(given: string): DataDir {
     empty: all.length === 0,
     entries,
     blocks,
-    hasWal: entries.includes("wal") && readdirSync(join(path, "wal")).length > 0,
+    hasWal: entries.includes("wal") && statSync(join(path, "wal")).isDirectory(),
     renamable: isRenamable(path, exists),
     stats,
   };

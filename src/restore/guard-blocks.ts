@@ -2,7 +2,13 @@ import { shown } from "../archive/shown.ts";
 import { counted, formatTime } from "../lib/units.ts";
 import { isRestored } from "./choose.ts";
 import type { Draft, Facts, Request } from "./plan.ts";
-import { DEFAULT_RETENTION, type Doomed, forecast, type Retention } from "./retention.ts";
+import {
+  DEFAULT_RETENTION,
+  type Doomed,
+  forecast,
+  parseRetention,
+  type Retention,
+} from "./retention.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** Guards that are about what goes there. */
@@ -105,10 +111,10 @@ function guardRetention(
     );
   };
   if (retention === undefined) {
-    const lost = doomed(DEFAULT_RETENTION);
+    const lost = doomed(parseRetention(DEFAULT_RETENTION));
     if (lost.length > 0) {
       verdict.warn(
-        `Prometheus's retention is not known here: with its default of 15d, ${namesOf(lost)} will be deleted within hours of its start: tell it with --retention`,
+        `Prometheus's retention is not known here: with its default of ${DEFAULT_RETENTION}, ${namesOf(lost)} will be deleted within hours of its start: tell it with --retention`,
       );
     }
     return;

@@ -12,13 +12,20 @@ export function guardTarget(request: Request, facts: Facts, draft: Draft, verdic
   if (!facts.staged) guardSpace(draft, verdict);
 }
 
-function guardRunning({ users, running }: Facts, { dataDir }: Draft, verdict: Verdict): void {
-  const stop = "stop it first, as by systemctl stop prometheus";
-  for (const user of users) verdict.refuse("running", `${dataDir} is in use: ${user}: ${stop}`);
-  if (running === "starting") {
-    verdict.refuse("running", `a Prometheus is starting at --prometheus-endpoint: ${stop}`);
-  } else if (running?.dataDir === dataDir) {
-    verdict.refuse("running", `Prometheus at ${running.url} runs on ${dataDir}: ${stop}`);
+function guardRunning(
+  { users, running, dryRun }: Facts,
+  { dataDir }: Draft,
+  verdict: Verdict,
+): void {
+  const stop = (what: string) => {
+    const message = `${what}: stop it first, as by systemctl stop prometheus`;
+    if (dryRun) verdict.warn(message);
+    else verdict.refuse("running", message);
+  };
+  for (const user of users) stop(`${dataDir} is in use: ${user}`);
+  if (running === "starting") stop("a Prometheus is starting at --prometheus-endpoint");
+  else if (running?.dataDir === dataDir) {
+    stop(`Prometheus at ${running.url} runs on ${dataDir}`);
   } else if (running !== undefined) {
     verdict.warn(
       `Prometheus at ${running.url} runs on ${running.dataDir}, as it sees it: make sure that this is not ${dataDir} under another name`,

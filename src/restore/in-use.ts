@@ -60,6 +60,15 @@ export function lockDataDir({ path, empty, stats }: DataDir): DataDirLock | unde
   return undefined;
 }
 
+/** Who uses a data directory: processes, or one that doesn't show but holds the lock. */
+export function usersOf(target: DataDir): string[] {
+  const users = findUsers(target);
+  if (users.length > 0 || !existsSync(join(target.path, "lock"))) return users;
+  const lock = lockDataDir(target);
+  lock?.release();
+  return lock === undefined ? [`somebody holds the lock ${join(target.path, "lock")}`] : [];
+}
+
 /**
  * The processes that have files of a data directory open, other than those of its snapshots, as
  * `PROCESS (PID) has FILE open`. Files are known by path, and by device and inode for a process in a

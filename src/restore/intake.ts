@@ -25,9 +25,6 @@ interface Block {
 }
 
 const PART = /^(meta\.json|index|tombstones|chunks\/(?!0{6}$)\d{6})$/;
-/** The same, and the directories, for the search for names that differ in case alone. */
-const KNOWN_IN_ANY_CASE =
-  /^[0-7][0-9A-HJKMNP-TV-Z]{25}(\/(meta\.json|index|tombstones|chunks(\/\d{6})?))?$/i;
 
 /** No snapshot has as many; so many names are kept in memory. */
 const MAX_UNKNOWN = 10_000;
@@ -94,7 +91,7 @@ export class Intake {
   async *#block(entry: TarEntry, below: string): AsyncGenerator<TarEntry> {
     const place = placeOf(below);
     if (place === undefined || !fits(place, entry)) {
-      if (KNOWN_IN_ANY_CASE.test(below) && place === undefined) {
+      if (place === undefined && placeOf(inOurCase(below)) !== undefined) {
         throw refused(entry.path, "it differs from the name of a block's file in case alone");
       }
       this.#foreign(entry);
@@ -133,6 +130,11 @@ export function placeOf(below: string): Place | undefined {
   const path = rest.join("/");
   const known = path === "" || path === "chunks" || PART.test(path);
   return isUlid(ulid) && known ? { ulid, path } : undefined;
+}
+
+function inOurCase(below: string): string {
+  const [ulid = "", ...rest] = below.split("/");
+  return [ulid.toUpperCase(), ...rest.map((name) => name.toLowerCase())].join("/");
 }
 
 function fits({ path }: Place, { type }: TarEntry): boolean {

@@ -48,6 +48,8 @@ export interface Facts {
   readonly users: readonly string[];
   /** The blocks have been written already: they came from standard input. */
   readonly staged?: boolean;
+  /** Nothing will be done: a Prometheus that runs is no obstacle yet. */
+  readonly dryRun: boolean;
   readonly now: Date;
 }
 
@@ -63,6 +65,8 @@ export interface Plan {
   /** Where what is there now goes; undefined if nothing does. */
   readonly aside: string | undefined;
   readonly ownership: Ownership;
+  /** The Prometheus that was asked. */
+  readonly running: RunningPrometheus | undefined;
   readonly refusals: readonly Refusal[];
   readonly warnings: readonly string[];
 }
@@ -91,7 +95,7 @@ export function makePlan(request: Request, facts: Facts): Plan {
   return { ...plan, refusals: verdict.refusals, warnings: verdict.warnings };
 }
 
-function draft(request: Request, { target, survey, now }: Facts): Draft {
+function draft(request: Request, { target, survey, running, now }: Facts): Draft {
   const future = now.getTime() + FUTURE_MS;
   const way = wayOf(request, target, survey);
   const { blocks, superseded, overlaps } = choose(
@@ -114,6 +118,7 @@ function draft(request: Request, { target, survey, now }: Facts): Draft {
     freeBytes: disk.bavail * disk.bsize,
     aside: request.mode === "new" ? undefined : asideOf(way, target, blocks, now),
     ownership: ownershipOf(target, request.owner),
+    running: running === "starting" ? undefined : running,
     superseded,
     overlaps,
     diskBytes: disk.blocks * disk.bsize,

@@ -25,6 +25,7 @@ export function planText(archive: string, plan: Plan): string {
     blockTable(plan.blocks),
     `${counted(restored.length, "block")}, ${formatBytes(plan.bytes)} (${formatBytes(plan.freeBytes)} free), ${rangeText(restored)}`,
     fate(plan),
+    ...asked(plan),
     ...plan.warnings.map((warning) => `warning: ${warning}`),
     ...plan.refusals.map(({ message }) => `refused: ${message}`),
   ];
@@ -66,6 +67,13 @@ export function jsonPlan(plan: Plan) {
     bytes: plan.bytes,
     free_bytes: plan.freeBytes,
     aside: plan.aside ?? null,
+    prometheus: plan.running
+      ? {
+          version: plan.running.version,
+          retention: plan.running.retentionText,
+          data_dir: plan.running.dataDir,
+        }
+      : null,
     owner: `${plan.ownership.uid}:${plan.ownership.gid}`,
     warnings: plan.warnings,
     refusals: plan.refusals,
@@ -108,6 +116,15 @@ function rangeText(blocks: readonly ChosenBlock[]): string {
   const from = metas.reduce((first, { minTime }) => Math.min(first, minTime), Infinity);
   const to = metas.reduce((last, { maxTime }) => Math.max(last, maxTime), -Infinity);
   return `from ${formatTime(new Date(from))} to ${formatTime(new Date(to))}`;
+}
+
+/** What can't be asked any more when it is stopped. */
+function asked({ running }: Plan): string[] {
+  if (running === undefined) return [];
+  const { url, version, retentionText } = running;
+  return [
+    `Prometheus ${version} at ${url} keeps ${retentionText}; once it is stopped, that is --retention ${retentionText} --prometheus-version ${version}`,
+  ];
 }
 
 function fate({ way, dataDir, aside, refusals }: Plan): string {

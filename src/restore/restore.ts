@@ -6,12 +6,12 @@ import { isRestored } from "./choose.ts";
 import { type DamagedBlock, requireSound } from "./damage.ts";
 import { examineDataDir } from "./data-dir.ts";
 import { requireReadable } from "./encodings.ts";
-import { findUsers } from "./in-use.ts";
+import { usersOf } from "./in-use.ts";
 import { stagingBeside, stagingInside } from "./names.ts";
 import { type Facts, makePlan, type Plan, type Request } from "./plan.ts";
 import { putInPlace } from "./put.ts";
 import { type Recovered, recover, wasInterrupted } from "./recover.ts";
-import { askPrometheus, type RunningPrometheus } from "./running-prometheus.ts";
+import { askPrometheus } from "./running-prometheus.ts";
 import { type Staged, stage } from "./stage.ts";
 import { Staging } from "./staging.ts";
 import { type Survey, survey } from "./survey.ts";
@@ -33,8 +33,6 @@ export interface Restored {
   /** None: all of it was there already. */
   readonly restored: readonly string[];
   readonly leftOut: readonly DamagedBlock[];
-  /** The Prometheus that answered before. */
-  readonly running: RunningPrometheus | undefined;
 }
 
 /**
@@ -48,7 +46,8 @@ export async function planRestore(
   surroundings: Surroundings,
 ): Promise<void> {
   const found = await survey(archive.read());
-  const plan = makePlan(request, await gather(found, request, surroundings));
+  const facts = await gather(found, request, surroundings);
+  const plan = makePlan(request, { ...facts, dryRun: true });
   surroundings.onPlan(plan);
   if (wasInterrupted(plan.dataDir)) {
     surroundings.warn(
@@ -82,22 +81,22 @@ export async function restore(
   if (known !== undefined) {
     surroundings.onPlan(plan);
     requireNone(plan.refusals);
-    if (restoredOf(plan).length === 0) return { plan, restored: [], leftOut: [], ...seen(facts) };
+    if (restoredOf(plan).length === 0) return { plan, restored: [], leftOut: [] };
   } else requireNone(plan.refusals.filter(({ guard }) => BEFORE_READING.has(guard)));
   const staging = openStaging(plan);
-  let ready: Ready;
+  let ready: Restored;
   try {
     const staged = await stage(archive.read(), staging, plan.ownership, wantedBy(known && plan));
     if (known !== undefined) requireSame(archive, plan, staged.survey);
     const final = known ? plan : planStaged(request, facts, surroundings, staged);
-    ready = makeReady(final, request, surroundings, facts, staged);
+    ready = makeReady(final, request, surroundings, staged);
   } catch (error) {
     staging.discard();
     throw surroundings.signal.aborted ? surroundings.signal.reason : error;
   }
   if (ready.restored.length === 0) staging.discard();
   else put(ready, request, staging);
-  return { ...ready, ...seen(facts) };
+  return ready;
 }
 
 function openStaging({ way, dataDir }: Plan): Staging {
@@ -105,7 +104,7 @@ function openStaging({ way, dataDir }: Plan): Staging {
 }
 
 /** If it fails on the way, it is as if it had been interrupted there. */
-function put({ plan, restored }: Ready, request: Request, staging: Staging): void {
+function put({ plan, restored }: Restored, request: Request, staging: Staging): void {
   try {
     putInPlace(plan, request, staging, restored);
     staging.discard();
@@ -126,31 +125,24 @@ async function gather(
   { prometheus, now }: Surroundings,
 ): Promise<Facts> {
   const target = examineDataDir(request.dataDir);
-  return {
-    target,
-    survey: found,
-    running: prometheus && (await askPrometheus(prometheus)),
-    users: request.mode === "blocks" ? [] : findUsers(target),
-    now,
-  };
+  const running = prometheus && (await askPrometheus(prometheus));
+  const users = request.mode === "blocks" ? [] : usersOf(target);
+  return { target, survey: found, running, users, dryRun: false, now };
 }
-
-type Ready = Pick<Restored, "plan" | "restored" | "leftOut">;
 
 /** The guards that need the blocks' contents; then all that is left is as it shall be in its place. */
 function makeReady(
   plan: Plan,
   request: Request,
   { warn, signal }: Surroundings,
-  { running }: Facts,
   staged: Staged,
-): Ready {
+): Restored {
   const planned = restoredOf(plan);
   const leftOut = requireSound(staged, planned, request.skipDamaged, warn);
   const lost = new Set(leftOut.map(({ ulid }) => ulid));
   const restored = planned.filter((ulid) => !lost.has(ulid));
-  const version = typeof running === "object" ? running.version : undefined;
-  requireReadable(staged, restored, request.prometheusVersion ?? version, warn);
+  const version = request.prometheusVersion ?? plan.running?.version;
+  requireReadable(staged, restored, version, warn);
   if (planned.length > 0 && restored.length === 0)
     throw new Failure("no block is left to restore: all of them are damaged");
   staged.finish();
@@ -179,10 +171,6 @@ function wantedBy(plan: Plan | undefined): (ulid: string) => boolean {
 
 function restoredOf({ blocks }: Plan): string[] {
   return blocks.filter(isRestored).map(({ ulid }) => ulid);
-}
-
-function seen({ running }: Facts): Pick<Restored, "running"> {
-  return { running: running === "starting" ? undefined : running };
 }
 
 /** The archive was read twice, and must have been the same both times. */

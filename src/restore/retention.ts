@@ -9,12 +9,8 @@ export interface Retention {
   readonly percentage: number | undefined;
 }
 
-/** What Prometheus keeps if it is told nothing. */
-export const DEFAULT_RETENTION: Retention = {
-  time: 15 * 24 * 3600 * 1000,
-  bytes: undefined,
-  percentage: undefined,
-};
+/** What Prometheus keeps if it is told nothing, in its own words. */
+export const DEFAULT_RETENTION = "15d";
 
 /** A block that retention will delete. */
 export interface Doomed {

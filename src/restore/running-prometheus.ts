@@ -5,6 +5,7 @@ import {
   DEFAULT_RETENTION,
   parsePrometheusDuration,
   parsePrometheusSize,
+  parseRetention,
   type Retention,
 } from "./retention.ts";
 
@@ -16,6 +17,8 @@ export interface RunningPrometheus {
   /** Absolute, as it sees it: in a container that is another path than here. */
   readonly dataDir: string;
   readonly retention: Retention;
+  /** The same as `--retention` takes it: `15d,50GB`. */
+  readonly retentionText: string;
   /** What has to be changed to keep more, as `storage.tsdb.retention.time in its configuration`. */
   readonly retentionSettings: Readonly<Record<keyof Retention, string>>;
   /** False if two blocks of the same time are an error to it, or stay two for ever. */
@@ -59,29 +62,25 @@ export async function askPrometheus(
 /** Since 3.x the configuration file has these settings, too, and outranks the flags. */
 function retentionOf(flags: Readonly<Record<string, unknown>>, yaml: string) {
   const configured = configuredRetention(yaml);
-  const [byFile, byFlag] = ["in its configuration file", "on its command line"];
-  const flag = (name: string) => String(flags[name] ?? "");
-  const time =
-    parsePrometheusDuration(String(configured["time"] ?? "")) ||
-    parsePrometheusDuration(flag("storage.tsdb.retention.time")) ||
-    parsePrometheusDuration(flag("storage.tsdb.retention"));
-  const bytes =
-    parsePrometheusSize(String(configured["size"] ?? "")) ||
-    parsePrometheusSize(flag("storage.tsdb.retention.size"));
-  const percentage = Number(configured["percentage"] ?? 0);
-  const limited = time || bytes || percentage;
-  const setting = (name: "time" | "size", unit: string) =>
+  const flag = (name: string) => String(flags[`storage.tsdb.retention${name}`] ?? "");
+  const first = (texts: readonly string[], parse: (text: string) => number | undefined) =>
+    texts.find((text) => parse(text));
+  const inFile = (name: string) => String(configured[name] ?? "");
+  const time = first([inFile("time"), flag(".time"), flag("")], parsePrometheusDuration);
+  const size = first([inFile("size"), flag(".size")], parsePrometheusSize);
+  const percentage = Number(inFile("percentage")) > 0 ? `${inFile("percentage")}%` : undefined;
+  const limits = [time, size, percentage].filter((limit) => limit !== undefined).join(",");
+  const setting = (name: "time" | "size") =>
     configured[name] === undefined
-      ? `--storage.tsdb.retention.${name}=${unit} ${byFlag}`
-      : `storage.tsdb.retention.${name}: ${unit} ${byFile}`;
+      ? `--storage.tsdb.retention.${name} on its command line`
+      : `storage.tsdb.retention.${name} in its configuration file`;
   return {
-    retention: limited
-      ? { time: time || undefined, bytes: bytes || undefined, percentage: percentage || undefined }
-      : DEFAULT_RETENTION,
+    retention: parseRetention(limits || DEFAULT_RETENTION),
+    retentionText: limits || DEFAULT_RETENTION,
     retentionSettings: {
-      time: setting("time", "TIME"),
-      bytes: setting("size", "SIZE"),
-      percentage: `storage.tsdb.retention.percentage ${byFile}`,
+      time: setting("time"),
+      bytes: setting("size"),
+      percentage: "storage.tsdb.retention.percentage in its configuration file",
     },
   };
 }

@@ -1,6 +1,15 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../../scripts/free-port.ts";
 import { blockNames, listing, restore } from "../restore/support.ts";
 import { run } from "../support/programs.ts";
 import { makeBlocks, queryRange, startPrometheus } from "../support/prometheus.ts";
@@ -68,4 +77,82 @@ test("--replace keeps what was there, and the line it prints undoes it", async (
   expect(Bun.spawnSync(["sh", "-c", undo]).exitCode).toBe(0);
   expect(listing(target)).toEqual(before);
   await requireSameAnswers(`${target}.undone`);
+});
+
+test("one bad block that keeps Prometheus from starting is replaced alone", async () => {
+  const target = join(tempDir(), "data");
+  await restore(backup, "--data-dir", target);
+  const [bad = ""] = blockNames(target);
+  const index = join(target, bad, "index");
+  writeFileSync(index, readFileSync(index).subarray(0, 100));
+  await expect(startPrometheus({ dataDir: target })).rejects.toThrow("ended at once");
+  const refused = await restore(backup, "--data-dir", target, "--block", bad);
+  expect([refused.status, refused.stderr]).toEqual([
+    1,
+    expect.stringContaining(`has a block ${bad} already: --replace moves it aside and keeps it`),
+  ]);
+  const replaced = await restore(backup, "--data-dir", target, "--block", bad, "--replace");
+  expect([replaced.status, replaced.stdout]).toEqual([
+    0,
+    expect.stringContaining("restored 1 block"),
+  ]);
+  await requireSameAnswers(target);
+  const undo = /to undo it, with Prometheus stopped:\n {2}(.*)\n/.exec(replaced.stdout)?.[1] ?? "";
+  expect(Bun.spawnSync(["sh", "-c", undo]).exitCode).toBe(0);
+  expect(readFileSync(index)).toHaveLength(100);
+});
+
+test("a block is restored into the directory of a running Prometheus, which takes it up", async () => {
+  const target = join(tempDir(), "data");
+  await restore(backup, "--data-dir", target);
+  const [first = "", second = ""] = blockNames(target);
+  for (const name of [first, second]) rmSync(join(target, name), { recursive: true });
+  const running = await startPrometheus({ dataDir: target });
+  expect(await answers(running.url)).not.toEqual(expected);
+  const { status, stderr } = await restore(
+    ...[backup, "--data-dir", target, "--block", first, "--block", second],
+    ...["--prometheus-endpoint", running.url],
+  );
+  expect([status, stderr]).toEqual([0, expect.stringContaining("has loaded the 2 blocks")]);
+  expect(await answers(running.url)).toEqual(expected);
+}, 120_000);
+
+test("after a restore it waits for Prometheus to be started, and compares the blocks", async () => {
+  const target = join(tempDir(), "data");
+  const port = freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const restoring = restore(backup, "--data-dir", target, "--prometheus-endpoint", url);
+  while (!existsSync(target)) await Bun.sleep(5);
+  const prometheus = await startPrometheus({ dataDir: target, port });
+  const { status, stderr } = await restoring;
+  expect([status, stderr]).toEqual([
+    0,
+    expect.stringContaining("start Prometheus now: waiting up to 2m00s"),
+  ]);
+  expect(stderr).toContain("has loaded the 4 blocks of the archive among 4");
+
+  const check = ["--data-dir", target, "--prometheus-endpoint", url, "--check", "--wait", "1s"];
+  expect((await restore(backup, ...check)).status).toBe(0);
+  const asJson = await restore(backup, ...check, "--json");
+  expect(JSON.parse(asJson.stdout)).toMatchObject({ prometheus: { state: "loaded", blocks: 4 } });
+  const [lost = ""] = blockNames(target);
+  renameSync(join(target, lost), join(target, "lost"));
+  const missing = await restore(backup, ...check);
+  expect([missing.status, missing.stderr]).toEqual([1, expect.stringContaining(`lacks ${lost}`)]);
+  await prometheus.stop();
+  const gone = await restore(backup, ...check, "--wait", "0");
+  expect([gone.status, gone.stderr]).toEqual([1, expect.stringContaining("nothing listens there")]);
+});
+
+test("a Prometheus that isn't started in time is no failure; how to look later is told", async () => {
+  const target = join(tempDir(), "data");
+  const url = `http://127.0.0.1:${freePort()}`;
+  const flags = ["--data-dir", target, "--prometheus-endpoint", url, "--wait", "0"];
+  const { status, stderr } = await restore(backup, ...flags);
+  expect([status, stderr]).toEqual([
+    0,
+    expect.stringContaining(
+      `later: prombackup restore ${backup} --data-dir ${target} --prometheus-endpoint ${url}/ --check`,
+    ),
+  ]);
 });

@@ -10,6 +10,8 @@ export const RENAMING = ["mkdir", "rename", "renameat2", "unlink", "rmdir"];
 export interface Start {
   readonly args: readonly string[];
   readonly wrap?: (command: readonly string[]) => string[];
+  /** A call that fails meanwhile, in strace's words. */
+  readonly fail?: string;
 }
 
 /**
@@ -17,10 +19,15 @@ export interface Start {
  *
  * @returns false if it came to its end before
  */
-export async function killAtCall({ args, wrap }: Start, call: string, n: number): Promise<boolean> {
+export async function killAtCall(
+  { args, wrap, fail }: Start,
+  call: string,
+  n: number,
+): Promise<boolean> {
   const restore = commandLine("prombackup", ["restore", ...args]);
   const inject = `inject=${call}:signal=SIGKILL:when=${n}`;
-  const traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject, ...restore];
+  const failing = fail === undefined ? [] : ["-e", `inject=${fail}`];
+  const traced = ["strace", "-f", "-qq", "-o", "/dev/null", ...failing, "-e", inject, ...restore];
   const child = Bun.spawn(wrap?.(traced) ?? traced, {
     env: cleanEnvironment(),
     stdin: "ignore",

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { cleanEnvironment, commandLine } from "../support/programs.ts";
 import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
@@ -43,7 +53,8 @@ async function startOnCopy(target: string): Promise<void> {
   else mkdirSync(dataDir);
   const blocks = blockNames(dataDir);
   if (isBarred(target)) {
-    const content = listing(dataDir);
+    // It notes the queries that run before it opens its storage.
+    const content = { ...listing(dataDir), "queries.active": expect.any(String) };
     await expect(startPrometheus({ dataDir })).rejects.toThrow(/wal.*not a directory/);
     expect(listing(dataDir)).toEqual(content);
     return;
@@ -148,4 +159,95 @@ describe.skipIf(skip)("killed at each of its steps", () => {
     },
     120_000,
   );
+
+  test("where the file system can't exchange names, the old state, the new one, or for a moment none", async () => {
+    const target = join(tempDir(), "data");
+    const args = [archive, "--data-dir", target, "--replace"];
+    const seen = new Set<string>();
+    const kills = await killAtEach(
+      { args, fail: "renameat2:error=EINVAL" },
+      () => prepare(target, true),
+      async () => {
+        seen.add(existsSync(target) ? await requireOldOrNew(target, true) : "none");
+        expect(isKept(target, old)).toBe(true);
+        await requireFinished(target, args, true);
+      },
+    );
+    expect(kills).toBeGreaterThan(8);
+    expect([...seen].sort()).toEqual(["new", "none", "old"]);
+  }, 120_000);
+
+  // The kernel lets nobody rename a mount point.
+  test.skipIf(!needs("unshare") || process.geteuid?.() !== 0).each([true, false])(
+    "a restore into a mount point leaves the old state, the new one, or one that Prometheus refuses (with an old one: %p)",
+    async (withOld) => {
+      const target = join(tempDir(), "data");
+      const args = [archive, "--data-dir", target, ...(withOld ? ["--replace"] : [])];
+      const mounted = (command: readonly string[]) => {
+        const script = 'mount --bind "$0" "$0" && exec "$@"';
+        return ["unshare", "--mount", "sh", "-c", script, target, ...command];
+      };
+      const seen = new Set<string>();
+      const kills = await killAtEach(
+        { args, wrap: mounted },
+        () => prepare(target, withOld),
+        async () => {
+          if (isBarred(target)) {
+            seen.add("barred");
+            await tryWithPrometheus(target);
+          } else seen.add(await requireOldOrNew(target, withOld));
+          const again = Bun.spawnSync(mounted(commandLine("prombackup", ["restore", ...args])), {
+            env: cleanEnvironment(),
+          });
+          expect([again.exitCode, again.stderr.toString()]).toEqual([0, expect.any(String)]);
+          expect(visible(target)).toEqual(wanted);
+          const hidden = readdirSync(target).filter((name) => name.startsWith("."));
+          const aside = hidden.map((name) => visible(join(target, name)));
+          const complete = aside.filter((content) => Bun.deepEquals(content, wanted));
+          const rest = aside.filter((content) => !complete.includes(content));
+          expect(rest).toEqual(withOld ? [old] : []);
+        },
+      );
+      expect(kills).toBeGreaterThan(12);
+      expect([...seen].sort()).toEqual(["barred", "new", "old"]);
+    },
+    240_000,
+  );
+
+  test("added and replaced blocks are there or not, each as a whole", async () => {
+    const target = join(tempDir(), "data");
+    const [first = "", second = ""] = blockNames(NEW);
+    const args = [archive, "--data-dir", target, "--block", first, "--block", second, "--replace"];
+    const damaged = join(target, first, "index");
+    const kills = await killAtEach(
+      { args },
+      () => {
+        prepare(target, true);
+        cpSync(join(NEW, first), join(target, first), { recursive: true });
+        writeFileSync(damaged, "damaged");
+      },
+      async () => {
+        const found = visible(target);
+        for (const [path, content] of Object.entries(old)) expect(found[path]).toBe(content);
+        for (const ulid of [first, second]) {
+          if (!(ulid in found) || (existsSync(damaged) && isDamaged(damaged))) continue;
+          expect(visible(join(target, ulid))).toEqual(visible(join(NEW, ulid)));
+        }
+        const keeps = Object.entries(listing(target)).some(
+          ([path, content]) => path.endsWith(`${first}/index`) && content === DAMAGED,
+        );
+        expect(keeps).toBe(true);
+        const { status, stderr } = await restore(...args);
+        expect([status, stderr]).toEqual([0, expect.any(String)]);
+        expect(visible(target)).toEqual({ ...old, ...wanted });
+      },
+    );
+    expect(kills).toBeGreaterThan(12);
+  }, 120_000);
 });
+
+const DAMAGED = Bun.hash("damaged").toString(16);
+
+function isDamaged(path: string): boolean {
+  return readFileSync(path, "utf8") === "damaged";
+}

@@ -27,7 +27,10 @@ describe("The demo", () => {
       expect(stdout).toContain(`\n$ prombackup create --format ${format} --output `);
     }
     expect(stdout).toContain("\n$ prombackup prune --keep-within 0\n");
-    expect(stdout).toContain("\n=> the same answers, down to each of 7200 samples in 10 series\n");
+    expect(stdout).toContain("\n$ prombackup restore backup.tar.zst --data-dir restored/data\n");
+    // Of what tar has extracted, and of what was restored.
+    const same = "\n=> the same answers, down to each of 7200 samples in 10 series\n";
+    expect(stdout.split(same)).toHaveLength(3);
     // Not a terminal: no colour.
     expect(stdout).not.toContain("\u001b");
     expect(left()).toEqual([]);
