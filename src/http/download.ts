@@ -1,5 +1,6 @@
 import { HEADERS } from "../api/contract.ts";
 import { type ArchiveFormat, FORMAT_DETAILS, isArchiveFormat } from "../archive/format.ts";
+import { free } from "../archive/free.ts";
 import { type ArchivePlan, planArchive } from "../archive/plan.ts";
 import type { Compressor } from "../archive/write.ts";
 import { writeArchive } from "../archive/write.ts";
@@ -128,6 +129,8 @@ class Transfer {
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The piece that goes out next; one is always held back, so that the last is known as such. */
   private held: Uint8Array | undefined;
+  /** The piece that went out last. */
+  private sent: Uint8Array | undefined;
   private bytes = 0;
   private ended = false;
 
@@ -173,6 +176,8 @@ class Transfer {
   }
 
   private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    // Nothing is read ahead, so whoever asks for a piece is done with the one before.
+    if (this.sent) free(this.sent);
     try {
       const next = await this.archive.next();
       if (this.ended) return;
@@ -185,6 +190,7 @@ class Transfer {
         controller.close();
       } else {
         this.held = this.digest(next.value);
+        this.sent = piece;
         controller.enqueue(piece);
       }
     } catch (error) {
