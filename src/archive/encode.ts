@@ -1,6 +1,6 @@
 import { slices } from "../lib/slices.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
-import { PlannedFile } from "./planned-file.ts";
+import { PlannedFile, readPlannedFile } from "./planned-file.ts";
 import { encodeTarHeader, padded, TAR_END_SIZE } from "./tar/header.ts";
 
 /** A file over this many bytes starts a fresh run of the compressor, by contract. */
@@ -35,7 +35,7 @@ export async function* encodeTar(
     const large = member.size > LARGE_FILE;
     const header = encodeTarHeader({ ...member, path: archivePath(plan.name, member.path) });
     yield { bytes: header, startsRun: large || afterLarge };
-    if (member.type === "file") yield* encodeBody(plan, member, signal);
+    if (member.type === "file") yield* encodeBody(plan, member);
     const padding = new Uint8Array(padded(member.size) - member.size);
     if (padding.length > 0) yield { bytes: padding, startsRun: large };
     // Padding starts the run already.
@@ -44,21 +44,14 @@ export async function* encodeTar(
   yield { bytes: new Uint8Array(TAR_END_SIZE), startsRun: afterLarge };
 }
 
-async function* encodeBody(
-  plan: ArchivePlan,
-  member: Member,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<TarPiece> {
+async function* encodeBody(plan: ArchivePlan, member: Member): AsyncGenerator<TarPiece> {
+  if (member.size <= LARGE_FILE) {
+    for await (const bytes of readPlannedFile(plan, member)) yield { bytes, startsRun: false };
+    return;
+  }
   const file = PlannedFile.open(plan, member);
   try {
-    if (member.size > LARGE_FILE) {
-      yield { file };
-      return;
-    }
-    for await (const bytes of file.read()) {
-      signal?.throwIfAborted();
-      yield { bytes, startsRun: false };
-    }
+    yield { file };
   } finally {
     file.release();
   }

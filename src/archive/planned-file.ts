@@ -136,6 +136,23 @@ export class PlannedFile {
   }
 }
 
+/**
+ * The contents of a planned file: exactly `member.size` bytes, as {@link PlannedFile.read} gives them.
+ *
+ * @throws Failure naming the file if it can't be read, isn't the planned one, or changes meanwhile
+ */
+export async function* readPlannedFile(
+  plan: ArchivePlan,
+  member: Member,
+): AsyncGenerator<Uint8Array> {
+  const file = PlannedFile.open(plan, member);
+  try {
+    yield* file.read();
+  } finally {
+    file.release();
+  }
+}
+
 function readInto(fd: number, bytes: Uint8Array, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
     read(fd, bytes, 0, bytes.length, at, (error, length) => {

@@ -6,6 +6,7 @@ import type { ArchiveFormat } from "./format.ts";
 import type { ArchivePlan } from "./plan.ts";
 
 export { type Compressor, type CompressorOptions, createCompressor } from "./compress/compress.ts";
+export { DEFAULT_LEVELS, LEVEL_RANGES } from "./compress/levels.ts";
 
 /** Headers and small files are joined up to this many bytes: each chunk costs its consumers a turn. */
 const JOINED = 128 * 1024;

@@ -89,7 +89,8 @@ async function withLocalApp<T>(
     snapshotTimeout: SNAPSHOT_TIMEOUT_MS,
     maxDownloads: Number.POSITIVE_INFINITY,
     stallTimeout: Number.POSITIVE_INFINITY,
-    workerUrl,
+    compression: { workerUrl },
+    limitRate: undefined,
   };
   const state = State.open(undefined, DEFAULT_HISTORY, log);
   const app = new App(settings, state, warningsOnly(log));
@@ -107,6 +108,7 @@ const IN_PROCESS = {
   peer: undefined,
   holdOpen: () => {},
   unsent: () => undefined,
+  copies: false,
   reset: () => false,
 };
 

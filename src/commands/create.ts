@@ -2,7 +2,15 @@ import { ARCHIVE_FORMATS } from "../archive/format.ts";
 import { type Backup, createBackup } from "../backup/create.ts";
 import { type Command, command } from "../lib/command.ts";
 import { UsageError } from "../lib/errors.ts";
-import { choiceOfBoolean, defaulted, oneOf, optional, text, toggle } from "../lib/flags.ts";
+import {
+  byteRate,
+  choiceOfBoolean,
+  defaulted,
+  oneOf,
+  optional,
+  text,
+  toggle,
+} from "../lib/flags.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatBytes } from "../lib/units.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
@@ -32,6 +40,11 @@ export function createCommand(context: CommandContext): Command {
         description:
           "Check the blocks while they arrive, as prombackup verify does, before the archive gets its name. A damaged one is a failure: exit status 3.",
       }),
+      "limit-rate": optional(byteRate, {
+        description:
+          "The most bytes per second that are downloaded; K, M and G stand for KiB, MiB and GiB.",
+        valueHint: "RATE",
+      }),
       "checksum-file": toggle({
         description:
           "Write FILE.sha256 too, for sha256sum -c and for prombackup verify. One that is there already is always kept true.",
@@ -56,6 +69,7 @@ export function createCommand(context: CommandContext): Command {
           skipHead: options["skip-head"],
           checksumFile: options["checksum-file"],
           verify: options.verify,
+          limitRate: options["limit-rate"],
           removeSnapshot: options["remove-snapshot"] ?? local,
         };
         const backup = await createBackup(client, request, context.log, signal);

@@ -6,6 +6,7 @@ import type { Compressor } from "../archive/write.ts";
 import { writeArchive } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { RateLimit } from "../lib/rate-limit.ts";
 import { InvalidSnapshotName } from "../snapshots/errors.ts";
 import type { Leases } from "../snapshots/lease.ts";
 import { lockShared } from "../snapshots/lock.ts";
@@ -26,6 +27,8 @@ export interface DownloadParts {
   readonly slots: Slots;
   /** Milliseconds in which a client must take 64 KiB. */
   readonly stallTimeout: number;
+  /** Of all downloads together. */
+  readonly limit: RateLimit | undefined;
   readonly log: Log;
 }
 
@@ -144,7 +147,8 @@ class Transfer {
     const { id, finish } = parts.downloads.start(plan.name);
     this.id = id;
     this.finishStatus = finish;
-    this.archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
+    const archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
+    this.archive = parts.limit?.pace(archive) ?? archive;
     this.unregister = parts.running.add((reason) => this.sever(reason));
     parts.leases.downloadStarted(plan.name);
     exchange.request.signal.addEventListener("abort", this.onClientGone);
@@ -176,8 +180,7 @@ class Transfer {
   }
 
   private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    // Nothing is read ahead, so whoever asks for a piece is done with the one before.
-    if (this.sent) free(this.sent);
+    if (this.sent && this.exchange.copies) free(this.sent);
     try {
       const next = await this.archive.next();
       if (this.ended) return;

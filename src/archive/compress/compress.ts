@@ -30,8 +30,8 @@ export interface CompressorOptions {
    * a relative URL leads to it.
    */
   readonly workerUrl: URL | string;
-  /** How many blocks are compressed at once, at least 1. */
-  readonly threads: number;
+  /** How many blocks are compressed at once, at least 1: the cores less one if left out. */
+  readonly threads?: number | undefined;
   /** The defaults if left out. */
   readonly levels?: CompressionLevels | undefined;
 }
@@ -68,7 +68,7 @@ class SharedCompressor implements Compressor {
   }
 
   private workers(): Workers {
-    const { workerUrl, threads } = this.options;
+    const { workerUrl, threads = defaultThreads() } = this.options;
     if (this.current === undefined || this.current.broken) {
       this.current = new Workers(workerUrl, threads);
     }
@@ -83,4 +83,9 @@ class SharedCompressor implements Compressor {
   private lookahead({ count }: Workers): number {
     return Math.max(1, Math.min(count, Math.floor((2 * count) / this.running)));
   }
+}
+
+/** Prometheus's own work on the host comes first: one core is left to it. */
+function defaultThreads(): number {
+  return Math.max(1, navigator.hardwareConcurrency - 1);
 }
