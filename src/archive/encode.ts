@@ -1,22 +1,22 @@
 import { slices } from "../lib/slices.ts";
-import { readPlannedFile } from "./encode-file.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
+import { PlannedFile, readPlannedFile } from "./planned-file.ts";
 import { encodeTarHeader, padded, TAR_END_SIZE } from "./tar/header.ts";
 
 /** A file over this many bytes starts a fresh run of the compressor, by contract. */
 export const LARGE_FILE = 1024 * 1024;
 
-/** Some bytes of a tar. The bytes of all pieces, joined, are the tar. */
-export interface TarPiece {
-  readonly bytes: Uint8Array;
-  /** Of the contents of a file over 1 MiB, or any of the rest: headers, padding, smaller files. */
-  readonly kind: "large" | "small";
-  /**
-   * Whether a compressor must begin anew with these bytes. A large file's contents are a run of their
-   * own, so that equal files give equal compressed runs, whatever stands around them.
-   */
-  readonly startsRun: boolean;
-}
+/**
+ * A part of a tar. All parts, joined, are the tar.
+ *
+ * A compressor must begin a fresh run with a large file's contents, and again where `startsRun` says
+ * so: equal files then give equal compressed runs, whatever stands around them.
+ */
+export type TarPiece =
+  /** Headers, padding, contents of files up to 1 MiB. */
+  | { readonly bytes: Uint8Array; readonly startsRun: boolean }
+  /** The contents of a larger file; whoever wants it beyond the next piece must hold it. */
+  | { readonly file: PlannedFile };
 
 /**
  * The tar of a planned snapshot, piece by piece; reads at most one piece ahead of its consumer.
@@ -34,26 +34,25 @@ export async function* encodeTar(
     signal?.throwIfAborted();
     const large = member.size > LARGE_FILE;
     const header = encodeTarHeader({ ...member, path: archivePath(plan.name, member.path) });
-    yield { bytes: header, kind: "small", startsRun: large || afterLarge };
-    if (member.type === "file") yield* encodeBody(plan, member, large, signal);
+    yield { bytes: header, startsRun: large || afterLarge };
+    if (member.type === "file") yield* encodeBody(plan, member);
+    const padding = new Uint8Array(padded(member.size) - member.size);
+    if (padding.length > 0) yield { bytes: padding, startsRun: large };
     // Padding starts the run already.
-    afterLarge = large && padded(member.size) === member.size;
+    afterLarge = large && padding.length === 0;
   }
-  yield { bytes: new Uint8Array(TAR_END_SIZE), kind: "small", startsRun: afterLarge };
+  yield { bytes: new Uint8Array(TAR_END_SIZE), startsRun: afterLarge };
 }
 
-async function* encodeBody(
-  plan: ArchivePlan,
-  member: Member,
-  large: boolean,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<TarPiece> {
-  let startsRun = large;
-  for await (const bytes of readPlannedFile(plan, member)) {
-    signal?.throwIfAborted();
-    yield { bytes, kind: large ? "large" : "small", startsRun };
-    startsRun = false;
+async function* encodeBody(plan: ArchivePlan, member: Member): AsyncGenerator<TarPiece> {
+  if (member.size <= LARGE_FILE) {
+    for await (const bytes of readPlannedFile(plan, member)) yield { bytes, startsRun: false };
+    return;
   }
-  const padding = new Uint8Array(padded(member.size) - member.size);
-  if (padding.length > 0) yield { bytes: padding, kind: "small", startsRun: large };
+  const file = PlannedFile.open(plan, member);
+  try {
+    yield { file };
+  } finally {
+    file.release();
+  }
 }

@@ -6,6 +6,7 @@ import type { ArchiveFormat } from "./format.ts";
 import type { ArchivePlan } from "./plan.ts";
 
 export { type Compressor, type CompressorOptions, createCompressor } from "./compress/compress.ts";
+export { DEFAULT_LEVELS, LEVEL_RANGES } from "./compress/levels.ts";
 
 /** Headers and small files are joined up to this many bytes: each chunk costs its consumers a turn. */
 const JOINED = 128 * 1024;
@@ -36,6 +37,7 @@ export async function* writeArchive(
   const pause = slices();
   const chunks = format === "tar" ? joinSmall(pieces) : compressor.compress(pieces, format);
   for await (const chunk of chunks) {
+    signal?.throwIfAborted();
     // What lies ready would otherwise be taken without the event loop ever turning.
     await pause();
     yield chunk;
@@ -49,7 +51,7 @@ export async function* writeArchive(
 async function* joinSmall(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8Array> {
   const joined = new Uint8Array(JOINED);
   let length = 0;
-  for await (const { bytes } of pieces) {
+  for await (const bytes of contents(pieces)) {
     if (length > 0 && length + bytes.length > JOINED) {
       yield joined.slice(0, length);
       length = 0;
@@ -62,4 +64,11 @@ async function* joinSmall(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8
     }
   }
   if (length > 0) yield joined.slice(0, length);
+}
+
+async function* contents(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    if ("file" in piece) yield* piece.file.read();
+    else yield piece.bytes;
+  }
 }

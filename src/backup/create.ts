@@ -3,6 +3,7 @@ import { requireProven } from "../api/contract.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
 import { DamagedError, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { RateLimit } from "../lib/rate-limit.ts";
 import type { Checked } from "../verify/check.ts";
 import { problems, warnings } from "../verify/problems.ts";
 import { ArrivingCheck } from "./arriving.ts";
@@ -25,6 +26,8 @@ export interface BackupRequest extends TargetRequest {
   readonly verify: boolean;
   /** How often a snapshot is asked for again, and its download begun again. */
   readonly retries: number;
+  /** Bytes per second that are taken at most; undefined: as fast as they come. */
+  readonly limitRate: number | undefined;
 }
 
 /** A backup that was made, as `create --json` prints it. */
@@ -85,7 +88,10 @@ async function fetchArchive(
   request: BackupRequest,
   signal: AbortSignal,
 ) {
-  const download = await client.download(snapshot, request.format, signal);
+  const download = limited(
+    await client.download(snapshot, request.format, signal),
+    request.limitRate,
+  );
   const target = await openTarget(request, download).catch(async (error: unknown) => {
     // The server would go on sending, and keep the snapshot for it.
     await download.cancel();
@@ -94,6 +100,11 @@ async function fetchArchive(
   const { verified, ...proven } = await receiveProven(client, download, target, request, signal);
   await target.commit(proven.sha256);
   return { file: target.file, ...proven, download_id: download.id, verified };
+}
+
+function limited(download: IncomingDownload, rate: number | undefined): IncomingDownload {
+  if (rate === undefined) return download;
+  return { ...download, body: new RateLimit(rate).pace(download.body) };
 }
 
 async function receiveProven(

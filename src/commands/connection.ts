@@ -93,7 +93,8 @@ async function withLocalApp<T>(
     snapshotTimeout: limits.answer,
     maxDownloads: Number.POSITIVE_INFINITY,
     stallTimeout: Number.POSITIVE_INFINITY,
-    workerUrl,
+    compression: { workerUrl },
+    limitRate: undefined,
   };
   const state = State.open(undefined, DEFAULT_HISTORY, log);
   const app = new App(settings, state, warningsOnly(log));
@@ -111,6 +112,7 @@ const IN_PROCESS = {
   peer: undefined,
   holdOpen: () => {},
   unsent: () => undefined,
+  copies: false,
   reset: () => false,
 };
 

@@ -3,6 +3,7 @@ import { type Backup, createBackup } from "../backup/create.ts";
 import { type Command, command } from "../lib/command.ts";
 import { UsageError } from "../lib/errors.ts";
 import {
+  byteRate,
   choiceOfBoolean,
   defaulted,
   durationFrom,
@@ -40,6 +41,11 @@ export function createCommand(context: CommandContext): Command {
       verify: toggle({
         description:
           "Check the blocks while they arrive, as prombackup verify does, before the archive gets its name. A damaged one is a failure: exit status 3.",
+      }),
+      "limit-rate": optional(byteRate, {
+        description:
+          "The most bytes per second that are downloaded; K, M and G stand for KiB, MiB and GiB.",
+        valueHint: "RATE",
       }),
       "checksum-file": toggle({
         description:
@@ -79,6 +85,7 @@ export function createCommand(context: CommandContext): Command {
           skipHead: options["skip-head"],
           checksumFile: options["checksum-file"],
           verify: options.verify,
+          limitRate: options["limit-rate"],
           removeSnapshot: options["remove-snapshot"] ?? local,
           retries: options.retries,
         };

@@ -1,6 +1,8 @@
+import { DEFAULT_LEVELS, LEVEL_RANGES } from "../archive/write.ts";
 import { listenAddress, serve } from "../http/serve.ts";
 import { type Command, command } from "../lib/command.ts";
 import {
+  byteRate,
   defaulted,
   durationFrom,
   httpUrl,
@@ -14,6 +16,11 @@ import { logfmtLog } from "../lib/log.ts";
 import { chooseStateDir } from "../status/state-dir.ts";
 
 const SECOND = 1000;
+
+/** Each thread takes some 25 MiB. */
+const MAX_THREADS = 256;
+
+const { gzip, zstd } = LEVEL_RANGES;
 
 /** `prombackup-server`: the flags, each with its environment variable, and what they start. */
 export function serverCommand(workerUrl: URL): Command {
@@ -85,6 +92,28 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "DURATION",
         env: "PROMBACKUP_SERVER_STALL_TIMEOUT",
       }),
+      "gzip-level": defaulted(wholeNumberFrom(gzip.from, gzip.to), String(DEFAULT_LEVELS.gzip), {
+        description: `How hard tgz is compressed, ${gzip.from} to ${gzip.to}: files over 16 KiB, by libdeflate.`,
+        valueHint: "LEVEL",
+        env: "PROMBACKUP_SERVER_GZIP_LEVEL",
+      }),
+      "zstd-level": defaulted(wholeNumberFrom(zstd.from, zstd.to), String(DEFAULT_LEVELS.zstd), {
+        description: `How hard tzst is compressed, ${zstd.from} to ${zstd.to}.`,
+        valueHint: "LEVEL",
+        env: "PROMBACKUP_SERVER_ZSTD_LEVEL",
+      }),
+      "compress-threads": optional(wholeNumberFrom(1, MAX_THREADS), {
+        description:
+          "How many threads compress, for all downloads together. Without it, one less than there are cores, since Prometheus's own work comes first.",
+        valueHint: "NUMBER",
+        env: "PROMBACKUP_SERVER_COMPRESS_THREADS",
+      }),
+      "limit-rate": optional(byteRate, {
+        description:
+          "The most bytes per second that all downloads together are sent; K, M and G stand for KiB, MiB and GiB.",
+        valueHint: "RATE",
+        env: "PROMBACKUP_SERVER_LIMIT_RATE",
+      }),
       "shutdown-grace": defaulted(durationFrom(0), "30s", {
         description:
           "How long running downloads may go on after SIGTERM or SIGINT before they are cut.",
@@ -117,7 +146,12 @@ export function serverCommand(workerUrl: URL): Command {
           snapshotTimeout: options["snapshot-timeout"],
           maxDownloads: options["max-downloads"],
           stallTimeout: options["stall-timeout"],
-          workerUrl,
+          compression: {
+            workerUrl,
+            threads: options["compress-threads"],
+            levels: { gzip: options["gzip-level"], zstd: options["zstd-level"] },
+          },
+          limitRate: options["limit-rate"],
         },
         log: logfmtLog((line) => void process.stderr.write(line)),
       }),

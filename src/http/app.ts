@@ -1,7 +1,8 @@
 import { ROUTES } from "../api/contract.ts";
-import { createCompressor } from "../archive/write.ts";
+import { type CompressorOptions, createCompressor } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { RateLimit } from "../lib/rate-limit.ts";
 import { versionText } from "../lib/version.ts";
 import { Prometheus } from "../prometheus.ts";
 import { PruneClock } from "../snapshots/clock.ts";
@@ -30,8 +31,9 @@ export interface AppSettings {
   readonly maxDownloads: number;
   /** Milliseconds in which the client of a download must take 64 KiB. */
   readonly stallTimeout: number;
-  /** The compression worker's file; only the program's entry can name it, since it may be compiled. */
-  readonly workerUrl: URL;
+  readonly compression: CompressorOptions;
+  /** Bytes per second of all downloads together; undefined: as fast as they are taken. */
+  readonly limitRate: number | undefined;
 }
 
 /** How many snapshot requests may wait while one is being taken. */
@@ -59,7 +61,7 @@ export class App {
     private readonly state: State,
     private readonly log: Log,
   ) {
-    const { snapshotDir, workerUrl, prometheusEndpoint, snapshotTimeout } = settings;
+    const { snapshotDir, compression, prometheusEndpoint, snapshotTimeout } = settings;
     const prometheus = new Prometheus(prometheusEndpoint);
     this.leases = new Leases(snapshotDir);
     const clock = new PruneClock();
@@ -73,7 +75,7 @@ export class App {
       const error = finished?.error_text ?? undefined;
       log.error("download failed", { id, snapshot: snapshot_name, error });
     }
-    this.compressor = createCompressor({ workerUrl, threads: compressThreads() });
+    this.compressor = createCompressor(compression);
     this.creator = new SnapshotCreator({
       ask: (skipHead, signal) => prometheus.createSnapshot(skipHead, signal),
       snapshotDir,
@@ -127,10 +129,11 @@ export class App {
 
   private makeRoutes(prometheus: Prometheus): Route[] {
     const { log, creator, downloads, leases, compressor, running } = this;
-    const { snapshotDir, maxDownloads, stallTimeout } = this.settings;
+    const { snapshotDir, maxDownloads, stallTimeout, limitRate } = this.settings;
     const slots = new Slots(maxDownloads);
     const served = { snapshotDir, compressor, downloads, leases, running };
-    const parts = { ...served, slots, stallTimeout, log };
+    const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
+    const parts = { ...served, slots, stallTimeout, limit, log };
     const ready = () => handleReady(prometheus, snapshotDir);
     return [
       page(ROUTES.page, { GET: () => handlePage(snapshotDir, versionText("prombackup-server")) }),
@@ -162,11 +165,6 @@ function page(path: string, methods: Route["methods"]): Route {
 
 function api(path: string, methods: Route["methods"]): Route {
   return { path, methods, api: true };
-}
-
-/** Prometheus's own work on the host comes first: one core is left to it. */
-function compressThreads(): number {
-  return Math.max(1, navigator.hardwareConcurrency - 1);
 }
 
 /** Logs an answered request, one line each. */

@@ -1,10 +1,12 @@
 import { HEADERS } from "../api/contract.ts";
 import { type ArchiveFormat, FORMAT_DETAILS, isArchiveFormat } from "../archive/format.ts";
+import { free } from "../archive/free.ts";
 import { type ArchivePlan, planArchive } from "../archive/plan.ts";
 import type { Compressor } from "../archive/write.ts";
 import { writeArchive } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { RateLimit } from "../lib/rate-limit.ts";
 import { InvalidSnapshotName } from "../snapshots/errors.ts";
 import type { Leases } from "../snapshots/lease.ts";
 import { lockShared } from "../snapshots/lock.ts";
@@ -25,6 +27,8 @@ export interface DownloadParts {
   readonly slots: Slots;
   /** Milliseconds in which a client must take 64 KiB. */
   readonly stallTimeout: number;
+  /** Of all downloads together. */
+  readonly limit: RateLimit | undefined;
   readonly log: Log;
 }
 
@@ -128,6 +132,8 @@ class Transfer {
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The piece that goes out next; one is always held back, so that the last is known as such. */
   private held: Uint8Array | undefined;
+  /** The piece that went out last. */
+  private sent: Uint8Array | undefined;
   private bytes = 0;
   private ended = false;
 
@@ -141,7 +147,8 @@ class Transfer {
     const { id, finish } = parts.downloads.start(plan.name);
     this.id = id;
     this.finishStatus = finish;
-    this.archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
+    const archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
+    this.archive = parts.limit?.pace(archive) ?? archive;
     this.unregister = parts.running.add((reason) => this.sever(reason));
     parts.leases.downloadStarted(plan.name);
     exchange.request.signal.addEventListener("abort", this.onClientGone);
@@ -173,6 +180,7 @@ class Transfer {
   }
 
   private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    if (this.sent && this.exchange.copies) free(this.sent);
     try {
       const next = await this.archive.next();
       if (this.ended) return;
@@ -185,6 +193,7 @@ class Transfer {
         controller.close();
       } else {
         this.held = this.digest(next.value);
+        this.sent = piece;
         controller.enqueue(piece);
       }
     } catch (error) {

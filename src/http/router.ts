@@ -16,6 +16,8 @@ export interface Connection {
   readonly holdOpen: () => void;
   /** Bytes of the answer that the kernel still has to send; undefined if none, or none are known. */
   readonly unsent: () => number | undefined;
+  /** Whether a piece of the answer is copied, and done with, before the next one is asked for. */
+  readonly copies: boolean;
   /** Cuts the connection, whatever of the answer is still to be sent. False if there is no way to. */
   readonly reset: () => boolean;
 }

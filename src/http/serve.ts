@@ -147,6 +147,7 @@ function connectionOf(request: Request, server: Server<undefined>): Connection {
     peer: peer?.address,
     holdOpen: () => server.timeout(request, 0),
     unsent: () => (peer === null ? undefined : unsentBytes(port, peer)),
+    copies: true,
     reset: () => peer !== null && resetConnection(port, peer),
   };
 }

@@ -107,13 +107,17 @@ export function oneOf<const W extends string>(words: readonly W[]): (value: stri
   };
 }
 
-/** A whole number in decimal digits that is at least `minimum`. */
-export function wholeNumberFrom(minimum: number): (value: string) => number {
+/** A whole number in decimal digits that is at least `minimum`, and at most `maximum` if there is one. */
+export function wholeNumberFrom(
+  minimum: number,
+  maximum = Number.POSITIVE_INFINITY,
+): (value: string) => number {
   return (value) => {
     const number = Number(value);
     if (!/^\d+$/.test(value) || !Number.isSafeInteger(number))
       throw new Error(`${JSON.stringify(value)} is not a whole number`);
     if (number < minimum) throw new Error(`${value} is less than ${minimum}`);
+    if (number > maximum) throw new Error(`${value} is more than ${maximum}`);
     return number;
   };
 }
@@ -127,6 +131,21 @@ export function durationFrom(minimum: number): (value: string) => number {
     }
     return milliseconds;
   };
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** Bytes per second, at least 1: `500000`, or with a unit of 1024, 1024² or 1024³: `500K`, `1.5M`, `1G`. */
+export function byteRate(value: string): number {
+  const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?)([KMG]?)$/i.exec(value) ?? [];
+  const rate = Math.floor(
+    Number(digits || Number.NaN) * (BYTE_UNITS[unit.toUpperCase()] ?? Number.NaN),
+  );
+  if (!Number.isSafeInteger(rate)) {
+    throw new Error(`${JSON.stringify(value)} is not a number of bytes such as 500K, 10M or 1G`);
+  }
+  if (rate < 1) throw new Error(`${value} is less than 1 byte a second`);
+  return rate;
 }
 
 /**

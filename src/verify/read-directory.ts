@@ -1,7 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
-import { readPlannedFile } from "../archive/encode-file.ts";
 import { type ArchivePlan, archivePath, planArchive } from "../archive/plan.ts";
+import { readPlannedFile } from "../archive/planned-file.ts";
 import { shown } from "../archive/shown.ts";
 import type { TarEntry } from "../archive/tar/reader.ts";
 import { startProgress } from "../lib/progress.ts";

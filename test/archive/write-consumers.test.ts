@@ -111,6 +111,7 @@ describe.each(FORMATS)("%s", (format) => {
 const ARCHIVE_IT = `
 import { readFileSync } from "node:fs";
 import { createCompressor, writeArchive } from "${join(import.meta.dir, "../../src/archive/write.ts")}";
+import { free } from "${join(import.meta.dir, "../../src/archive/free.ts")}";
 import { planArchive } from "${join(import.meta.dir, "../../src/archive/plan.ts")}";
 const [, directory, format] = process.argv;
 const compressor = createCompressor({ threads: 2, workerUrl: "${WORKER_URL}" });
@@ -119,6 +120,7 @@ let bytes = 0;
 for await (const chunk of writeArchive(await planArchive(directory, "aa-bb"), format, compressor)) {
   hash.update(chunk);
   bytes += chunk.length;
+  free(chunk);
 }
 const peak = 1024 * Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]);
 console.log(JSON.stringify({ bytes, peak }));`;

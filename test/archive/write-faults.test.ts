@@ -100,7 +100,7 @@ const FAULTS: Record<string, { fault: (file: string) => void; message: string }>
 
 /** A snapshot in which much comes before the file that something is done to. */
 function makeVictim(): { snapshot: string; victim: string } {
-  const snapshot = makeFiles(tempDir(), { "a/index": noise(20 * MIB), [VICTIM]: noise(6 * MIB) });
+  const snapshot = makeFiles(tempDir(), { "a/index": noise(64 * MIB), [VICTIM]: noise(6 * MIB) });
   return { snapshot, victim: join(snapshot, VICTIM) };
 }
 
@@ -118,7 +118,7 @@ describe.each(FORMATS)("%s", (format) => {
   test.each([
     [
       "shrinks",
-      (file: string) => truncateSync(file, 19 * MIB),
+      (file: string) => truncateSync(file, 63 * MIB),
       /it ended \d+ bytes before its size/,
     ],
     ["grows", (file: string) => appendFileSync(file, "x"), /it grew from \d+ to \d+ bytes/],

@@ -1,31 +1,38 @@
 import type { TarPiece } from "../encode.ts";
-import { free } from "../free.ts";
-import type { Block, BlockPool } from "./pool.ts";
+import type { PlannedFile } from "../planned-file.ts";
+import type { Block, Slot, Workers } from "./workers.ts";
 
-/** A block with something to compress in it. */
-export interface FilledBlock {
-  readonly block: Block;
-  readonly length: number;
-  readonly kind: TarPiece["kind"];
+/** Bytes that a block has at most. */
+export interface BlockSize {
+  /** Of a file over 1 MiB. */
+  readonly large: number;
+  /** Of all the rest. */
+  readonly small: number;
 }
 
 /**
- * Collects pieces into blocks of a pool, cut where a run starts and then every so many bytes. Each
- * block that it yields is the consumer's to compress; while it is suspended it holds none.
+ * Cuts a tar into blocks: large files from their starts, the rest where a run starts and then every so
+ * many bytes. The slot of each block that it yields is the consumer's to use; while it is suspended it
+ * holds none.
  */
-export async function* fillBlocks(
+export async function* cutBlocks(
   pieces: AsyncIterable<TarPiece>,
-  pool: BlockPool,
-): AsyncGenerator<FilledBlock> {
-  const filler = new Filler(pool);
+  workers: Workers,
+  size: BlockSize,
+): AsyncGenerator<Block> {
+  const filler = new Filler(workers, size.small);
   try {
-    for await (const { bytes, kind, startsRun } of pieces) {
-      if (startsRun) yield* filler.take();
-      for (let rest = bytes; rest.length > 0; ) {
-        rest = await filler.add(rest, kind);
+    for await (const piece of pieces) {
+      if ("file" in piece) {
+        yield* filler.take();
+        yield* cutFile(piece.file, workers, size.large);
+        continue;
+      }
+      if (piece.startsRun) yield* filler.take();
+      for (let rest = piece.bytes; rest.length > 0; ) {
+        rest = await filler.add(rest);
         if (filler.full) yield* filler.take();
       }
-      free(bytes);
     }
     yield* filler.take();
   } finally {
@@ -33,39 +40,46 @@ export async function* fillBlocks(
   }
 }
 
-class Filler {
-  private block: Block | undefined;
-  private length = 0;
-  private kind: TarPiece["kind"] = "small";
+async function* cutFile(file: PlannedFile, workers: Workers, size: number): AsyncGenerator<Block> {
+  for (let offset = 0; offset < file.size; offset += size) {
+    const slot = await workers.acquire();
+    yield { slot, length: Math.min(size, file.size - offset), source: { file, offset } };
+  }
+}
 
-  constructor(private readonly pool: BlockPool) {}
+/** Collects small pieces into a slot. */
+class Filler {
+  private slot: Slot | undefined;
+  private length = 0;
+
+  constructor(
+    private readonly workers: Workers,
+    private readonly size: number,
+  ) {}
 
   get full(): boolean {
-    return this.length === this.pool.blockSize[this.kind];
+    return this.length === this.size;
   }
 
-  /** Copies what fits, into a new block if there is none, and answers the rest. */
-  async add(bytes: Uint8Array, kind: TarPiece["kind"]): Promise<Uint8Array> {
-    if (this.block === undefined) {
-      this.block = await this.pool.acquire();
-      this.kind = kind;
-    }
-    const part = bytes.subarray(0, this.pool.blockSize[this.kind] - this.length);
-    this.block.bytes.set(part, this.length);
+  /** Copies what fits, into a new slot if there is none, and answers the rest. */
+  async add(bytes: Uint8Array): Promise<Uint8Array> {
+    this.slot ??= await this.workers.acquire();
+    const part = bytes.subarray(0, this.size - this.length);
+    this.slot.bytes.set(part, this.length);
     this.length += part.length;
     return bytes.subarray(part.length);
   }
 
-  /** Hands the block over, if there is one. */
-  *take(): Generator<FilledBlock> {
-    const { block, length, kind } = this;
-    this.block = undefined;
+  /** Hands over what there is, if anything. */
+  *take(): Generator<Block> {
+    const { slot, length } = this;
+    this.slot = undefined;
     this.length = 0;
-    if (block) yield { block, length, kind };
+    if (slot) yield { slot, length, source: undefined };
   }
 
   drop(): void {
-    if (this.block) this.pool.release(this.block);
-    this.block = undefined;
+    if (this.slot) this.workers.release(this.slot);
+    this.slot = undefined;
   }
 }

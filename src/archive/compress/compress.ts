@@ -1,8 +1,7 @@
 import type { TarPiece } from "../encode.ts";
-import { GzipPool } from "./gzip-pool.ts";
-import type { BlockPool } from "./pool.ts";
+import { type CompressionLevels, DEFAULT_LEVELS } from "./levels.ts";
 import { compressTar } from "./tar.ts";
-import { ZstdPool } from "./zstd-pool.ts";
+import { Workers } from "./workers.ts";
 
 /**
  * What all downloads of a process compress with, together. It costs nothing until the first of them,
@@ -13,7 +12,7 @@ export interface Compressor {
    * Compresses a tar. Several may be at it at once; they take turns, and one whose consumer stalls
    * holds up no other.
    *
-   * @throws Failure if a worker breaks, which ends all `tgz` that run then; the next starts anew
+   * @throws Failure if a worker breaks, which ends all that run then; the next starts anew
    */
   compress(
     pieces: AsyncIterable<TarPiece>,
@@ -31,8 +30,10 @@ export interface CompressorOptions {
    * a relative URL leads to it.
    */
   readonly workerUrl: URL | string;
-  /** How many blocks are compressed at once, at least 1. */
-  readonly threads: number;
+  /** How many blocks are compressed at once, at least 1: the cores less one if left out. */
+  readonly threads?: number | undefined;
+  /** The defaults if left out. */
+  readonly levels?: CompressionLevels | undefined;
 }
 
 export function createCompressor(options: CompressorOptions): Compressor {
@@ -40,8 +41,7 @@ export function createCompressor(options: CompressorOptions): Compressor {
 }
 
 class SharedCompressor implements Compressor {
-  private gzip: GzipPool | undefined;
-  private zstd: ZstdPool | undefined;
+  private current: Workers | undefined;
   private closed = false;
   private running = 0;
 
@@ -51,10 +51,12 @@ class SharedCompressor implements Compressor {
     pieces: AsyncIterable<TarPiece>,
     format: CompressedFormat,
   ): AsyncGenerator<Uint8Array, void> {
+    const { gzip, zstd } = this.options.levels ?? DEFAULT_LEVELS;
+    const level = format === "tgz" ? gzip : zstd;
     this.running++;
     try {
-      const pool = this.pool(format);
-      yield* compressTar(pieces, pool, () => this.lookahead(pool));
+      const workers = this.workers();
+      yield* compressTar(pieces, workers, { format, level }, () => this.lookahead(workers));
     } finally {
       this.running--;
     }
@@ -62,32 +64,28 @@ class SharedCompressor implements Compressor {
 
   close(): void {
     this.closed = true;
-    this.gzip?.close();
-    this.zstd?.close();
+    this.current?.close();
   }
 
-  private pool(format: CompressedFormat): BlockPool {
-    const pool = format === "tgz" ? this.gzipPool() : this.zstdPool();
-    if (this.closed) pool.close();
-    return pool;
-  }
-
-  private gzipPool(): GzipPool {
-    const { workerUrl, threads } = this.options;
-    if (this.gzip === undefined || this.gzip.broken) this.gzip = new GzipPool(workerUrl, threads);
-    return this.gzip;
-  }
-
-  private zstdPool(): ZstdPool {
-    this.zstd ??= new ZstdPool(this.options.threads);
-    return this.zstd;
+  private workers(): Workers {
+    const { workerUrl, threads = defaultThreads() } = this.options;
+    if (this.current === undefined || this.current.broken) {
+      this.current = new Workers(workerUrl, threads);
+    }
+    if (this.closed) this.current.close();
+    return this.current;
   }
 
   /**
-   * A lone download may have all blocks at work. Of several each gets less, and at least one, so that
+   * A lone download may have all slots at work. Of several each gets less, and at least one, so that
    * the memory of those that stall stays bounded.
    */
-  private lookahead(pool: BlockPool): number {
-    return Math.max(1, Math.min(pool.blocks, Math.floor((2 * pool.blocks) / this.running)));
+  private lookahead({ count }: Workers): number {
+    return Math.max(1, Math.min(count, Math.floor((2 * count) / this.running)));
   }
+}
+
+/** Prometheus's own work on the host comes first: one core is left to it. */
+function defaultThreads(): number {
+  return Math.max(1, navigator.hardwareConcurrency - 1);
 }

@@ -1,12 +1,15 @@
+/** How hard the compressors try: whole numbers. */
+export interface CompressionLevels {
+  /** libdeflate's, from {@link LEVEL_RANGES}. */
+  readonly gzip: number;
+  readonly zstd: number;
+}
+
 /**
- * How hard the compressors try. Measured on TSDB blocks, dense (a random walk) and scraped: above
- * these levels the time grows several times faster than the size shrinks.
+ * Measured on TSDB blocks, dense and scraped (docs/performance.md): above these levels the time grows
+ * several times faster than the size shrinks.
  */
+export const DEFAULT_LEVELS: CompressionLevels = { gzip: 1, zstd: 2 };
 
-/** Of Bun's libdeflate, for the contents of files over 1 MiB. */
-export const GZIP_LARGE_LEVEL = 1;
-
-/** Of fflate, for everything else in a `tgz`. */
-export const GZIP_SMALL_LEVEL = 3;
-
-export const ZSTD_LEVEL = 2;
+/** Above 19, a zstd thread needs hundreds of megabytes. */
+export const LEVEL_RANGES = { gzip: { from: 1, to: 12 }, zstd: { from: 1, to: 19 } } as const;

@@ -1,36 +1,66 @@
 /**
- * The compression worker of `tgz`: an entry point of its own, started by gzip-worker.ts.
+ * The compression worker: an entry point of its own, started by compress-worker.ts.
  *
- * Blocks travel in shared memory, both ways in the same buffer, and messages carry only numbers:
+ * It reads files by itself, and hands its results over in shared memory. Messages carry only numbers:
  * buffers that are transferred with a message are never freed by Bun 1.4.5.
  */
-import { errorText } from "../../lib/errors.ts";
+import { readSync } from "node:fs";
+import { errorCode, errorText } from "../../lib/errors.ts";
 import { free } from "../free.ts";
-import { gzipBlock } from "./gzip-block.ts";
-import type { GzipRequest, GzipResponse } from "./gzip-messages.ts";
+import { compressBlock } from "./compress-block.ts";
+import type { Job, Outcome, Request } from "./messages.ts";
 
 declare const self: Worker;
 
-let blocks: readonly Uint8Array[] = [];
+let slots: readonly Uint8Array[] = [];
+/** What is compressed is copied or read into here: kept from one job to the next. */
+let input = new Uint8Array(0);
 
-self.onmessage = ({ data }: MessageEvent<GzipRequest>) => {
-  if ("blocks" in data) blocks = data.blocks.map((block) => new Uint8Array(block));
-  else self.postMessage(run(data));
+self.onmessage = ({ data }: MessageEvent<Request>) => {
+  if ("slots" in data) slots = data.slots.map((slot) => new Uint8Array(slot));
+  else self.postMessage({ slot: data.slot, outcome: run(data) });
 };
 
-function run({ block, length, kind }: Extract<GzipRequest, { block: number }>): GzipResponse {
+function run(job: Job): Outcome {
   try {
-    const shared = blocks[block];
-    if (shared === undefined) throw new Error(`no block ${block}`);
-    // A private copy: libdeflate must not read memory that another thread could change.
-    const input = shared.slice(0, length);
-    const member = gzipBlock(input, kind);
-    shared.set(member);
-    const answer = { block, length: member.length };
-    free(input);
-    free(member);
-    return answer;
+    const slot = slots[job.slot];
+    if (slot === undefined) throw new Error(`no slot ${job.slot}`);
+    if (input.length < job.length) input = new Uint8Array(job.length);
+    const content = input.subarray(0, job.length);
+    if (job.source === undefined) content.set(slot.subarray(0, job.length));
+    else {
+      const failed = readWhole(content, job.source);
+      if (failed) return failed;
+    }
+    return { compressed: handOver(compressBlock(content, job), slot) };
   } catch (error) {
-    return { block, error: errorText(error) };
+    return { error: errorText(error) };
   }
+}
+
+function readWhole(
+  bytes: Uint8Array,
+  { fd, offset }: { readonly fd: number; readonly offset: number },
+): Outcome | undefined {
+  try {
+    for (let have = 0; have < bytes.length; ) {
+      const length = readSync(fd, bytes, have, bytes.length - have, offset + have);
+      if (length === 0) return { shortAt: offset + have };
+      have += length;
+    }
+    return undefined;
+  } catch (error) {
+    const errno = error instanceof Error && "errno" in error ? Number(error.errno) : undefined;
+    return { unread: errorText(error), code: errorCode(error), errno };
+  }
+}
+
+function handOver(parts: readonly Uint8Array[], slot: Uint8Array): number {
+  let length = 0;
+  for (const part of parts) {
+    slot.set(part, length);
+    length += part.length;
+    free(part);
+  }
+  return length;
 }

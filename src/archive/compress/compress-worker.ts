@@ -1,41 +1,38 @@
 import { Failure } from "../../lib/errors.ts";
-import type { GzipRequest, GzipResponse } from "./gzip-messages.ts";
-
-type Job = Extract<GzipRequest, { block: number }>;
+import type { Job, Outcome, Request, Response } from "./messages.ts";
 
 /** One thread that compresses. It keeps the process alive only while it has a job. */
-export class GzipWorker {
+export class CompressWorker {
   private readonly worker: Worker;
-  private readonly jobs = new Map<number, PromiseWithResolvers<number>>();
+  private readonly jobs = new Map<number, PromiseWithResolvers<Outcome>>();
   private failure: Error | undefined;
 
   /** @param broken is told when the thread can't go on; its jobs then fail with that, too */
   constructor(
     url: URL | string,
-    blocks: readonly SharedArrayBuffer[],
+    slots: readonly SharedArrayBuffer[],
     private readonly broken: (error: Error) => void,
   ) {
     this.worker = new Worker(url, { ref: false });
-    this.worker.onmessage = ({ data }: MessageEvent<GzipResponse>) => this.settle(data);
+    this.worker.onmessage = ({ data }: MessageEvent<Response>) => this.settle(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
       this.break(event.message);
     };
     this.worker.onmessageerror = () => this.break("a message could not be read");
     this.worker.addEventListener("close", () => this.break("it ended unexpectedly"));
-    this.post({ blocks });
+    this.post({ slots });
   }
 
   get jobCount(): number {
     return this.jobs.size;
   }
 
-  /** @returns the length of what the block then holds */
-  run(job: Job): Promise<number> {
+  run(job: Job): Promise<Outcome> {
     if (this.failure) return Promise.reject(this.failure);
-    const result = Promise.withResolvers<number>();
+    const result = Promise.withResolvers<Outcome>();
     if (this.jobs.size === 0) this.worker.ref();
-    this.jobs.set(job.block, result);
+    this.jobs.set(job.slot, result);
     this.post(job);
     return result.promise;
   }
@@ -49,16 +46,15 @@ export class GzipWorker {
     this.worker.terminate();
   }
 
-  private post(request: GzipRequest): void {
+  private post(request: Request): void {
     this.worker.postMessage(request);
   }
 
-  private settle(response: GzipResponse): void {
-    const job = this.jobs.get(response.block);
-    this.jobs.delete(response.block);
+  private settle({ slot, outcome }: Response): void {
+    const job = this.jobs.get(slot);
+    this.jobs.delete(slot);
     if (this.jobs.size === 0) this.worker.unref();
-    if ("error" in response) job?.reject(new Failure(`compressing failed: ${response.error}`));
-    else job?.resolve(response.length);
+    job?.resolve(outcome);
   }
 
   private break(why: string): void {

@@ -1,0 +1,110 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CACHE } from "./data/snapshots.ts";
+
+/** Where the compiled programs that are measured lie. */
+export const PROGRAMS = join(CACHE, "programs");
+
+/** A running prombackup-server, and what it has used up. */
+export interface MeasuredServer {
+  readonly url: string;
+  /** Seconds of CPU so far, user and system. */
+  cpu(): number;
+  /** The most memory that it ever had resident, in bytes. */
+  peak(): number;
+  stop(): Promise<void>;
+}
+
+/** Starts a server of its own on a snapshot directory, on a free port of loopback. */
+export async function startServer(
+  snapshotDir: string,
+  args: readonly string[] = [],
+): Promise<MeasuredServer> {
+  const child = Bun.spawn(
+    [
+      ...[join(PROGRAMS, "prombackup-server"), "--listen-address", "127.0.0.1:0"],
+      ...["--snapshot-dir", snapshotDir, ...args],
+    ],
+    { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
+  );
+  const url = await listeningUrl(child.stderr);
+  return {
+    url,
+    cpu: () => cpuSeconds(child.pid),
+    peak: () => peakBytes(child.pid),
+    stop: async () => {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+async function listeningUrl(log: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
+  const listening = Promise.withResolvers<string>();
+  (async () => {
+    let text = "";
+    // Read to its end, or the server would have to wait.
+    for await (const chunk of log) {
+      text = (text + new TextDecoder().decode(chunk)).slice(-10_000);
+      const address = /msg=listening address=(\S+)\n/.exec(text)?.[1];
+      if (address) listening.resolve(`http://${address}`);
+    }
+    listening.reject(new Error(`the server ended: ${text}`));
+  })();
+  return listening.promise;
+}
+
+/** proc(5): fields 14 and 15 of stat, in hundredths of a second. */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+export function peakBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
+}
+
+/** What a client saw of a download. */
+export interface Received {
+  readonly firstByte: number;
+  readonly seconds: number;
+  readonly bytes: number;
+}
+
+/** Downloads by curl, into nothing. Throws unless it arrives whole. */
+export async function download(
+  server: MeasuredServer,
+  name: string,
+  format: string,
+  limitRate?: string,
+): Promise<Received> {
+  const url = `${server.url}/api/download?name=${name}&format=${format}`;
+  const told = "%{http_code} %{time_starttransfer} %{time_total} %{size_download}";
+  const limit = limitRate === undefined ? [] : ["--limit-rate", limitRate];
+  const child = Bun.spawn(["curl", "-sS", "-o", "/dev/null", "-w", told, ...limit, url], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const [status, firstByte = Number.NaN, seconds = Number.NaN, bytes = Number.NaN] = (
+    await child.stdout.text()
+  )
+    .split(" ")
+    .map(Number);
+  if ((await child.exited) !== 0 || status !== 200) throw new Error(`${url}: status ${status}`);
+  return { firstByte, seconds, bytes };
+}
+
+/** How long a shell pipeline takes, in seconds. Throws if it fails. */
+export async function timePipeline(script: string): Promise<number> {
+  const start = performance.now();
+  const child = Bun.spawn(["bash", "-o", "pipefail", "-c", script], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "inherit",
+  });
+  if ((await child.exited) !== 0) throw new Error(`failed: ${script}`);
+  return (performance.now() - start) / 1000;
+}

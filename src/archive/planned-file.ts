@@ -1,0 +1,163 @@
+import { closeSync, constants, fstatSync, openSync, read } from "node:fs";
+import { Failure } from "../lib/errors.ts";
+import { fileFailure } from "./file-failure.ts";
+import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
+import { shown } from "./shown.ts";
+
+/** A named pipe in place of the file must not keep the opening waiting. */
+const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Larger reads are no faster, and whoever hashes a piece holds up the event loop meanwhile. */
+const READ_SIZE = 512 * 1024;
+
+/**
+ * A planned file, opened for reading. Several may hold it, such as threads that read parts of it: it
+ * is closed when the last one releases it.
+ */
+export class PlannedFile {
+  private holders = 1;
+
+  private constructor(
+    readonly fd: number,
+    private readonly member: Member,
+    /** What messages call it. */
+    private readonly label: string,
+  ) {}
+
+  /**
+   * Opens a file; whoever asked for it holds it.
+   *
+   * @throws Failure naming the file if it can't be opened or isn't what was planned
+   */
+  static open(plan: ArchivePlan, member: Member): PlannedFile {
+    const label = archivePath(plan.name, member.path);
+    try {
+      const fd = openSync(`${plan.directory}/${member.path}`, READ_FILE);
+      const file = new PlannedFile(fd, member, label);
+      try {
+        file.requireUnchanged();
+        return file;
+      } catch (error) {
+        file.release();
+        throw error;
+      }
+    } catch (error) {
+      throw fileFailure(label, error);
+    }
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.member.size;
+  }
+
+  hold(): void {
+    this.holders++;
+  }
+
+  /** Once for each hold, and once for the opening. */
+  release(): void {
+    this.holders--;
+    if (this.holders === 0) closeSync(this.fd);
+  }
+
+  /**
+   * To be asked when all was read. The time of the last status change is not compared: a snapshot's
+   * files are hard links, and it moves whenever Prometheus or a prune removes another link to the
+   * same file.
+   *
+   * @throws Failure if it isn't the file that was planned, or was written to
+   */
+  requireUnchanged(): void {
+    const { size, mtimeMs, dev, ino } = this.member;
+    const stats = fstatSync(this.fd);
+    if (!stats.isFile() || stats.dev !== dev || stats.ino !== ino) {
+      throw this.changed("another file took its place");
+    }
+    if (stats.size !== size) {
+      throw this.changed(
+        `it ${stats.size < size ? "shrank" : "grew"} from ${size} to ${stats.size} bytes`,
+      );
+    }
+    if (stats.mtimeMs !== mtimeMs) throw this.changed("it was written to");
+  }
+
+  /**
+   * All of it, in fresh buffers of at most 512 KiB, one of which is read ahead on Bun's threads.
+   *
+   * @throws Failure naming the file if it can't be read, or changed meanwhile
+   */
+  async *read(): AsyncGenerator<Uint8Array> {
+    let ahead = this.readAhead(0);
+    try {
+      for (let at = 0; at < this.size; ) {
+        const bytes = await ahead;
+        at += bytes.length;
+        if (at < this.size) ahead = this.readAhead(at);
+        yield bytes;
+      }
+      this.requireUnchanged();
+    } catch (error) {
+      throw this.failure(error);
+    } finally {
+      // Whoever closes the file must not do so under a read.
+      await ahead.catch(() => {});
+    }
+  }
+
+  /** What a failed reading of it is to the operator. */
+  failure(error: unknown): Failure {
+    return fileFailure(this.label, error);
+  }
+
+  /** That it ended early. */
+  tooShort(at: number): Failure {
+    const { size } = this.member;
+    return this.changed(`it ended ${size - at} bytes before its size of ${size}`);
+  }
+
+  private readAhead(at: number): Promise<Uint8Array> {
+    const bytes = this.readAt(at);
+    // Should it fail while the consumer is elsewhere: that is told when its turn comes.
+    bytes.catch(() => {});
+    return bytes;
+  }
+
+  private async readAt(at: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(Math.min(READ_SIZE, this.size - at));
+    if (bytes.length === 0) return bytes;
+    const length = await readInto(this.fd, bytes, at);
+    if (length === 0) throw this.tooShort(at);
+    return bytes.subarray(0, length);
+  }
+
+  private changed(how: string): Failure {
+    return new Failure(`${shown(this.label)} changed while it was read: ${how}`);
+  }
+}
+
+/**
+ * The contents of a planned file: exactly `member.size` bytes, as {@link PlannedFile.read} gives them.
+ *
+ * @throws Failure naming the file if it can't be read, isn't the planned one, or changes meanwhile
+ */
+export async function* readPlannedFile(
+  plan: ArchivePlan,
+  member: Member,
+): AsyncGenerator<Uint8Array> {
+  const file = PlannedFile.open(plan, member);
+  try {
+    yield* file.read();
+  } finally {
+    file.release();
+  }
+}
+
+function readInto(fd: number, bytes: Uint8Array, at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, bytes, 0, bytes.length, at, (error, length) => {
+      if (error) reject(error);
+      else resolve(length);
+    });
+  });
+}
