@@ -3,7 +3,7 @@ import { isArchiveFormat } from "../archive/format.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import { goBoolean } from "../lib/flags.ts";
 import type { Log } from "../lib/log.ts";
-import { QueueFull, type SnapshotCreator } from "../snapshots/create.ts";
+import { CreationStopped, QueueFull, type SnapshotCreator } from "../snapshots/create.ts";
 import { InvalidSnapshotName } from "../snapshots/errors.ts";
 import type { Leases } from "../snapshots/lease.ts";
 import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
@@ -42,7 +42,7 @@ async function createSnapshot(
   try {
     return await creator.create(skipHead, client);
   } catch (cause) {
-    if (cause instanceof QueueFull) throw cause;
+    if (cause instanceof QueueFull || cause instanceof CreationStopped) throw cause;
     throw new Failure(`Creating snapshot failed: ${errorText(cause)}`, { cause });
   }
 }

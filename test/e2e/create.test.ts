@@ -679,3 +679,138 @@ describe("create --verify", () => {
     expect(readdirSync(cwd)).toEqual([]);
   });
 });
+
+describe("what is open already is written to, not replaced", () => {
+  const ways: [string, string][] = [
+    ["/dev/stdout of a pipe", "--output /dev/stdout | cat > got"],
+    ["a process substitution", "--output >(cat > got); while [ ! -s got ]; do sleep 0.01; done"],
+    ["/dev/fd/3 of a file", "--output /dev/fd/3 3> got"],
+  ];
+  test.each(ways)("%s", async (_, words) => {
+    const cwd = tempDir();
+    const command = commandLine("prombackup", ["create"]).join(" ");
+    const child = Bun.spawn(["bash", "-c", `${command} ${words}`], {
+      env: cleanEnvironment(env),
+      cwd,
+      stderr: "pipe",
+    });
+    expect([await child.exited, await child.stderr.text()]).toEqual([
+      0,
+      expect.stringContaining("wrote /dev/"),
+    ]);
+    expect(readdirSync(cwd)).toEqual(["got"]);
+    const verified = await run("prombackup", ["verify", join(cwd, "got")]);
+    expect([verified.status, verified.stderr]).toEqual([0, ""]);
+  });
+});
+
+test("a pipe whose reader waits keeps no signal out", async () => {
+  const cwd = tempDir();
+  await Bun.$`mkfifo ${join(cwd, "pipe")}`;
+  // Takes a little, and keeps the pipe open.
+  const reader = Bun.spawn(["sh", "-c", "exec < pipe; head -c 1; exec sleep 600"], {
+    cwd,
+    stdout: "pipe",
+  });
+  atEnd(() => reader.kill("SIGKILL"));
+  const child = Bun.spawn(commandLine("prombackup", ["create", "--output", "pipe"]), {
+    env: cleanEnvironment(env),
+    cwd,
+    stderr: "pipe",
+  });
+  // The pipe holds 64 KiB, and the archive is larger.
+  await reader.stdout.getReader().read();
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(143);
+}, 60_000);
+
+describe("a hangup", () => {
+  /** Starts a create that takes its time, and tells when its unfinished file is there. */
+  async function slowCreate(cwd: string, before: string[]) {
+    const slow = tamper((response, { pathname }) => {
+      if (pathname !== "/api/download") return response;
+      const headers = { "X-Prombackup-Download-Id": "x" };
+      const begin = new ReadableStream({ start: (body) => body.enqueue(new Uint8Array(10)) });
+      return new Response(begin, { headers });
+    });
+    const args = ["create", "--server", slow, "--output", "x", "--remove-snapshot"];
+    const child = Bun.spawn([...before, ...commandLine("prombackup", args)], {
+      env: cleanEnvironment(),
+      cwd,
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    while (!readdirSync(cwd).includes("x.prombackup-partial")) await Bun.sleep(5);
+    return child;
+  }
+
+  test("leaves nothing behind", async () => {
+    const cwd = tempDir();
+    const before = await snapshots();
+    // Whoever runs the tests may have it ignored.
+    const child = await slowCreate(cwd, ["env", "--default-signal=HUP"]);
+    child.kill("SIGHUP");
+    expect(await child.exited).toBe(129);
+    expect(readdirSync(cwd)).toEqual([]);
+    expect(await snapshots()).toEqual(before);
+  });
+
+  test("is ignored under nohup", async () => {
+    const cwd = tempDir();
+    const child = await slowCreate(cwd, ["nohup"]);
+    child.kill("SIGHUP");
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(143);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+});
+
+describe("output that can't be written", () => {
+  const cases: [string, string, number, string][] = [
+    ["messages to a full disk", "list --nope 2>/dev/full", 2, ""],
+    ["messages to nobody", "create --output x 2>&1 >/dev/null | true", 0, ""],
+    ["data to a full disk", "list >/dev/full", 1, "can't write to standard output: ENOSPC"],
+  ];
+  test.each(cases)("%s", async (_, words, status, message) => {
+    const command = commandLine("prombackup", []).join(" ");
+    const child = Bun.spawn(["bash", "-o", "pipefail", "-c", `${command} ${words}`], {
+      env: cleanEnvironment(env),
+      cwd: tempDir(),
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    expect([await child.exited, await child.stderr.text()]).toEqual([
+      status,
+      expect.stringContaining(message),
+    ]);
+  });
+});
+
+test("what is on this machine is asked without a proxy", async () => {
+  let asked = 0;
+  const proxy = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => {
+      asked++;
+      return new Response("of the proxy", { status: 503 });
+    },
+  });
+  atEnd(() => proxy.stop(true));
+  const settings = { http_proxy: String(proxy.url), HTTP_PROXY: String(proxy.url) };
+  const local = ["--snapshot-dir", prometheus.snapshotDir, "--prometheus-endpoint", prometheus.url];
+  const cwd = tempDir();
+  for (const args of [
+    ["list"],
+    ["create", "--output", "x"],
+    ["create", ...local, "--output", "x"],
+  ]) {
+    const set = args.includes("--snapshot-dir") ? settings : { ...settings, ...env };
+    const { status } = await run("prombackup", args, { env: set, cwd });
+    expect([args, status]).toEqual([args, 0]);
+  }
+  expect(asked).toBe(0);
+  const elsewhere = ["list", "--server", "http://prometheus.example:8080"];
+  const { stderr } = await run("prombackup", elsewhere, { env: settings });
+  expect(stderr).toContain("of the proxy");
+});

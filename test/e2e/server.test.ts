@@ -212,6 +212,50 @@ describe("stop", () => {
     },
   );
 
+  test("gives up the snapshot that Prometheus works on", async () => {
+    let asked = 0;
+    const slow = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      idleTimeout: 0,
+      fetch: async (request) => {
+        asked++;
+        await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+        return new Response();
+      },
+    });
+    atEnd(() => slow.stop(true));
+    const server = await startServer([
+      ...["--prometheus-endpoint", String(slow.url), "--snapshot-dir", tempDir()],
+    ]);
+    const creating = fetch(`${server.url}/api/snapshot`, { method: "POST" });
+    while (asked === 0) await Bun.sleep(5);
+    const stopped = server.stop();
+    const answer = await creating;
+    expect([answer.status, await answer.text()]).toEqual([
+      503,
+      expect.stringContaining("was stopped while Prometheus made the snapshot"),
+    ]);
+    expect(await stopped).toBe(0);
+  });
+
+  test("ends with 0 although nobody reads the log any more", async () => {
+    const dir = snapshotDir();
+    const command = commandLine("prombackup-server", [
+      ...["--snapshot-dir", dir, "--listen-address", "127.0.0.1:0"],
+    ]);
+    const child = Bun.spawn(command, { env: cleanEnvironment(), stderr: "pipe" });
+    atEnd(() => child.kill("SIGKILL"));
+    const reader = child.stderr.getReader();
+    let log = "";
+    while (!log.includes("msg=listening")) {
+      log += new TextDecoder().decode((await reader.read()).value);
+    }
+    await reader.cancel();
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
+
   test("never ends cleanly what wasn't sent whole, on record as sent or not (HTTP/1.0)", async () => {
     const dir = snapshotDir();
     const server = await start(dir, "--shutdown-grace", "200ms");

@@ -215,3 +215,27 @@ describe("a directory", () => {
     expect([status, stderr]).toEqual([2, expect.stringContaining("--sha256 is about an archive")]);
   });
 });
+
+test("an archive that the server has no record of is reported all the same", async () => {
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => Response.json({ downloads: [] }),
+  });
+  atEnd(() => server.stop(true));
+  writeFileSync(join(cwd, "unknown.tar"), good);
+  const { status, stdout, stderr } = await verify("unknown.tar", "--server", String(server.url));
+  expect([status, stderr]).toEqual([1, expect.stringContaining("has no download of this SHA-256")]);
+  expect(stdout).toContain(" ok\n");
+});
+
+test("--quick=false excludes nothing", async () => {
+  writeFileSync(join(cwd, "plain.tar"), good);
+  expect((await verify("plain.tar", "--quick=false", "--full")).status).toBe(0);
+  expect((await verify("plain.tar", "--quick", "--full")).status).toBe(2);
+});
+
+test("an empty name is none", async () => {
+  const { status, stderr } = await verify("");
+  expect([status, stderr]).toEqual([2, expect.stringContaining("FILE is missing")]);
+});

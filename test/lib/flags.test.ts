@@ -8,6 +8,7 @@ import {
   goBoolean,
   httpUrl,
   oneOf,
+  optional,
   required,
   text,
   toggle,
@@ -66,4 +67,11 @@ describe("a flag's value", () => {
   test("is one of a list", () => {
     expect(() => oneOf(["tar", "tgz"])("zip")).toThrow('"zip" is not one of tar, tgz');
   });
+});
+
+test("a URL is told without the password in it", () => {
+  const url = optional(httpUrl, { description: "" });
+  expect(() => flagValue("server", url, "ftp://user:secret@host/", {})).toThrow(
+    'invalid value "ftp://***@host/" for --server',
+  );
 });
