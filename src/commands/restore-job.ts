@@ -146,7 +146,7 @@ export class RestoreJob {
   }
 
   #checkCommand(): string {
-    const endpoint = this.#options.endpoint?.href ?? "http://localhost:9090";
+    const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
     return checkCommand(this.#file, this.#request, endpoint);
   }
 }
