@@ -116,7 +116,8 @@ export class RestoreJob {
     if (this.#prometheus === undefined)
       return log.info(`start Prometheus, and then: ${this.#checkCommand()}`);
     const { running } = plan;
-    if (running !== undefined && running.dataDir !== plan.dataDir) return;
+    if (running !== undefined && running.dataDir !== plan.dataDir)
+      return log.info(`whether Prometheus has loaded it: ${this.#checkCommand()}`);
     const { wait } = this.#options;
     const limit = formatSeconds(wait / 1000);
     if (running === undefined) log.info(`start Prometheus now: waiting up to ${limit} for it`);
