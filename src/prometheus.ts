@@ -1,4 +1,4 @@
-import { errorText, Failure } from "./lib/errors.ts";
+import { errorCode, errorText, Failure } from "./lib/errors.ts";
 import { fetchOptions, noAnswerReason } from "./lib/network.ts";
 import { isSnapshotName } from "./snapshots/name.ts";
 
@@ -9,8 +9,8 @@ export class MalformedSnapshotName extends Failure {
   }
 }
 
-/** No answer came: nothing listens there, or it can't be reached. */
-export class PrometheusUnreachable extends Failure {}
+/** Nothing listens there: Prometheus isn't running, or not yet. */
+export class PrometheusNotRunning extends Failure {}
 
 /** More than any answer to the snapshot call; what is longer isn't one. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -62,14 +62,13 @@ export class Prometheus {
    * What `GET /api/v1/status/NAME` tells.
    *
    * @returns undefined while Prometheus starts: it answers nothing but 503 then
-   * @throws PrometheusUnreachable; Failure if what answers is no Prometheus
+   * @throws PrometheusNotRunning; Failure if it can't be reached, or what answers is no Prometheus
    */
   async status(
     name: "buildinfo" | "config" | "flags" | "runtimeinfo",
   ): Promise<Record<string, unknown> | undefined> {
-    const url = new URL(`api/v1/status/${name}`, this.endpoint);
-    const response = await this.call("GET", url, AbortSignal.timeout(STATUS_TIMEOUT_MS));
-    const answer = parseAnswer(await this.body(response, MAX_STATUS_BYTES));
+    const { response, text } = await this.look(`api/v1/status/${name}`);
+    const answer = parseAnswer(text);
     if (response.status === 503) return undefined;
     if (response.status >= 300 && response.status < 400) throw this.redirected(response);
     const data = answer?.["data"];
@@ -80,11 +79,21 @@ export class Prometheus {
 
   /** The value of a metric of Prometheus's own that has no labels; undefined if there is none. */
   async metric(name: string): Promise<number | undefined> {
-    const url = new URL("metrics", this.endpoint);
-    const response = await this.call("GET", url, AbortSignal.timeout(STATUS_TIMEOUT_MS));
-    const text = await this.body(response, MAX_STATUS_BYTES);
+    const { response, text } = await this.look("metrics");
     const value = new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1];
     return response.ok && value !== undefined ? Number(value) : undefined;
+  }
+
+  private async look(path: string): Promise<{ response: Response; text: string }> {
+    const limit = AbortSignal.timeout(STATUS_TIMEOUT_MS);
+    try {
+      const response = await this.call("GET", new URL(path, this.endpoint), limit);
+      return { response, text: await this.body(response, MAX_STATUS_BYTES) };
+    } catch (error) {
+      if (!limit.aborted) throw error;
+      const waited = `no answer within ${STATUS_TIMEOUT_MS / 1000} s`;
+      throw new Failure(`can't reach Prometheus at ${this.shown}: ${waited}`);
+    }
   }
 
   private async call(method: string, url: URL, signal: AbortSignal): Promise<Response> {
@@ -92,7 +101,8 @@ export class Prometheus {
       return await fetch(url, { ...fetchOptions(url), method, signal });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new PrometheusUnreachable(
+      const UnreachableError = errorCode(cause) === "ECONNREFUSED" ? PrometheusNotRunning : Failure;
+      throw new UnreachableError(
         `can't reach Prometheus at ${this.shown}: ${noAnswerReason(cause)}: is Prometheus running, and is --prometheus-endpoint right?`,
       );
     }

@@ -116,7 +116,8 @@ export class RestoreJob {
     if (this.#prometheus === undefined)
       return log.info(`start Prometheus, and then: ${this.#checkCommand()}`);
     const { running } = plan;
-    if (running !== undefined && running.dataDir !== plan.dataDir) return;
+    if (running !== undefined && running.dataDir !== plan.dataDir)
+      return log.info(`whether Prometheus has loaded it: ${this.#checkCommand()}`);
     const { wait } = this.#options;
     const limit = formatSeconds(wait / 1000);
     if (running === undefined) log.info(`start Prometheus now: waiting up to ${limit} for it`);
@@ -146,7 +147,7 @@ export class RestoreJob {
   }
 
   #checkCommand(): string {
-    const endpoint = this.#options.endpoint?.href ?? "http://localhost:9090";
+    const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
     return checkCommand(this.#file, this.#request, endpoint);
   }
 }

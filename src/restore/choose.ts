@@ -79,10 +79,11 @@ function decide(
   const { ulid, meta } = block;
   const why = unwanted(block, wishes);
   if (why !== undefined) return { action: "leave out", why };
-  if (staying.some((other) => other.block === ulid)) {
-    return wishes.only === undefined
-      ? notNeeded("there already")
-      : { action: "replace", why: "the one that is there is moved aside" };
+  const there = staying.find((other) => other.block === ulid);
+  if (there !== undefined) {
+    if (wishes.only) return { action: "replace", why: "the one that is there is moved aside" };
+    const unreadable = `there already, but unreadable: --block ${ulid} --replace restores it`;
+    return notNeeded(there.meta === undefined ? unreadable : "there already");
   }
   const by = superseding.get(ulid);
   if (by !== undefined) return notNeeded(`block ${by} was compacted from it`);

@@ -33,6 +33,10 @@ export function requireSound(
       `block ${first.ulid} is damaged: ${first.what}${others}: nothing was restored: take it from another backup, or leave it out with --skip-damaged, which loses ${first.lost}`,
     );
   }
+  for (const finding of staged.contents.blocks.flatMap(({ findings }) => findings)) {
+    if (finding.severity === "warning" && finding.consequence !== "none")
+      warn(`block ${finding.block}: ${findingText(finding)}; ${finding.remedy}`);
+  }
   for (const { ulid, what, lost } of damaged) {
     staged.remove(ulid);
     warn(`block ${ulid} is left out, it is damaged: ${what}; lost are ${lost}`);

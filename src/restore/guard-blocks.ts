@@ -103,12 +103,15 @@ function guardRetention(
     .filter(isRestored)
     .map((block) => ({ ...block, block: block.ulid }));
   const staying = draft.way === "insert" ? target.blocks : [];
+  const names = new Set(restored.map(({ block }) => block));
+  const others = staying.filter(({ block }) => !names.has(block));
+  // What will go of the others in any case is no matter of this restore.
   const doomed = (limits: Retention) => {
-    const names = new Set(restored.map(({ block }) => block));
-    const all = [...staying.filter(({ block }) => !names.has(block)), ...restored];
-    return forecast(all, limits, now.getTime(), draft.diskBytes).filter(({ block }) =>
-      names.has(block),
-    );
+    const fate = (blocks: typeof others) =>
+      forecast(blocks, limits, now.getTime(), draft.diskBytes);
+    const anyway = new Set(fate(others).map(({ block }) => block));
+    const all = fate([...others, ...restored.map((block) => ({ ...block }))]);
+    return all.filter(({ block }) => !anyway.has(block));
   };
   if (retention === undefined) {
     const lost = doomed(parseRetention(DEFAULT_RETENTION));

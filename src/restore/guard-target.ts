@@ -1,4 +1,4 @@
-import { counted, formatBytes } from "../lib/units.ts";
+import { counted, formatBytes, formatTime } from "../lib/units.ts";
 import { isRestored } from "./choose.ts";
 import { mayGiveTo } from "./ownership.ts";
 import type { Draft, Facts, Request } from "./plan.ts";
@@ -44,12 +44,13 @@ function guardContent({ mode }: Request, { target }: Facts, draft: Draft, verdic
   }
   if (draft.way !== "insert" || !hasWal) return;
   const newest = Math.max(...blocks.map(({ meta }) => meta?.maxTime ?? Number.NEGATIVE_INFINITY));
-  for (const { ulid, meta } of draft.blocks.filter(isRestored)) {
-    if (meta === undefined || meta.maxTime <= newest) continue;
-    verdict.warn(
-      `block ${ulid} ends after the newest block there: at its next start Prometheus passes over samples of its write-ahead log that are older than that end`,
-    );
-  }
+  const [last] = draft.blocks
+    .filter((block) => isRestored(block) && (block.meta?.maxTime ?? newest) > newest)
+    .toSorted((a, b) => (b.meta?.maxTime ?? 0) - (a.meta?.maxTime ?? 0));
+  if (last?.meta === undefined) return;
+  verdict.warn(
+    `block ${last.ulid} ends after the newest block of ${path}: at its next start Prometheus passes over what its write-ahead log has from before ${formatTime(new Date(last.meta.maxTime))}`,
+  );
 }
 
 function guardOwner({ ownership, dataDir, way }: Draft, { target }: Facts, verdict: Verdict): void {

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, renameSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { basename } from "node:path";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { isUlid } from "../tsdb/meta.ts";
+import { HeldDirectory } from "./held-directory.ts";
 import { mark, marked, unmark } from "./marker.ts";
 import { putInsteadOf } from "./put-in-place.ts";
 import type { Staging } from "./staging.ts";
@@ -14,41 +15,40 @@ import type { Staging } from "./staging.ts";
  */
 export function insertBlocks(
   staging: Staging,
-  target: string,
+  path: string,
   blocks: readonly string[],
   replaced: ReadonlySet<string>,
   aside: string | undefined,
 ): void {
-  for (const ulid of blocks) {
-    const [staged, place] = [staging.at(`data/${ulid}`), join(target, ulid)];
-    if (replaced.has(ulid) && aside !== undefined && existsSync(place)) {
-      mkdirSync(aside, { recursive: true });
-      mark(staged, { snapshot: "", complete: true });
-      putInsteadOf(place, staged, join(aside, ulid));
-    } else renameSync(staged, place);
+  using target = new HeldDirectory(path);
+  const added = blocks.filter((ulid) => !replaced.has(ulid));
+  for (const ulid of added) renameSync(staging.at(`data/${ulid}`), target.at(ulid));
+  syncDirectory(target.path);
+  if (aside === undefined) return;
+  mkdirSync(target.at(basename(aside)));
+  using kept = new HeldDirectory(target.at(basename(aside)));
+  for (const ulid of blocks.filter((ulid) => replaced.has(ulid))) {
+    const staged = staging.at(`data/${ulid}`);
+    mark(staged, { snapshot: "", complete: true });
+    putInsteadOf(target.at(ulid), staged, kept.at(ulid));
   }
-  syncDirectory(target);
 }
 
 /**
- * Sets aside what an interruption left in the staging directory of blocks that had been replaced.
- *
- * @param staged the directory of staged blocks
+ * Ends what an interruption left of the replacing: a block that was replaced and is still among the
+ * staged ones goes aside.
  */
-export function finishReplaced(
-  staged: string,
-  names: readonly string[],
-  target: string,
-  aside: string,
-): void {
-  for (const ulid of names.filter(isUlid)) {
-    const place = join(target, ulid);
-    if (marked(place) === undefined) continue;
-    if (marked(join(staged, ulid)) === undefined) {
-      mkdirSync(aside, { recursive: true });
-      renameSync(join(staged, ulid), join(aside, basename(place)));
-      syncDirectory(aside);
+export function finishReplaced(staging: Staging, path: string, aside: string): void {
+  using target = new HeldDirectory(path);
+  const staged = (ulid: string) => staging.at(`data/${ulid}`);
+  const names = readdirSync(target.path).filter(isUlid);
+  for (const ulid of names.filter((name) => marked(target.at(name)) !== undefined)) {
+    if (existsSync(staged(ulid)) && marked(staged(ulid)) === undefined) {
+      mkdirSync(target.at(basename(aside)), { recursive: true });
+      using kept = new HeldDirectory(target.at(basename(aside)));
+      renameSync(staged(ulid), kept.at(ulid));
+      syncDirectory(kept.path);
     }
-    unmark(place);
+    unmark(target.at(ulid));
   }
 }

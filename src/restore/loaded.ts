@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { errorText } from "../lib/errors.ts";
-import { type Prometheus, PrometheusUnreachable } from "../prometheus.ts";
+import { type Prometheus, PrometheusNotRunning } from "../prometheus.ts";
 import type { BlockMeta } from "../tsdb/meta.ts";
 import { holds } from "./choose.ts";
 import { examineDataDir } from "./data-dir.ts";
@@ -53,7 +53,7 @@ async function look(
   try {
     count = await prometheus.metric("prometheus_tsdb_blocks_loaded");
   } catch (error) {
-    if (error instanceof PrometheusUnreachable) return { state: "waiting", why: errorText(error) };
+    if (error instanceof PrometheusNotRunning) return { state: "waiting", why: errorText(error) };
     throw error;
   }
   const { blocks } = examineDataDir(dataDir);

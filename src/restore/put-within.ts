@@ -1,6 +1,4 @@
 import {
-  chmodSync,
-  chownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -15,6 +13,7 @@ import { Failure } from "../lib/errors.ts";
 import { exchange } from "../lib/exchange.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { isUlid } from "../tsdb/meta.ts";
+import { HeldDirectory } from "./held-directory.ts";
 import { isAsideInside, isOurs } from "./names.ts";
 import type { Ownership } from "./ownership.ts";
 import type { Staging } from "./staging.ts";
@@ -31,6 +30,7 @@ import { writeSynced } from "./write-synced.ts";
  */
 
 const BAR = "wal";
+const STAYS = new Set([BAR, "lock", "lost+found"]);
 const FIRST_LINE =
   "prombackup restore was interrupted here, and Prometheus can't start until it has ended.";
 
@@ -42,40 +42,57 @@ const FIRST_LINE =
  */
 export function putWithin(
   staging: Staging,
-  target: string,
+  path: string,
   aside: string,
   ownership: Ownership,
 ): void {
-  mkdirSync(aside);
-  chownSync(aside, ownership.uid, ownership.gid);
-  chmodSync(aside, ownership.directoryMode);
-  writeSynced(join(aside, BAR), barText(target, aside));
-  syncDirectory(aside);
-  bar(target, aside);
-  finishWithin(staging, target, aside);
+  using target = new HeldDirectory(path);
+  const name = basename(aside);
+  mkdirSync(target.at(name));
+  using kept = new HeldDirectory(target.at(name));
+  kept.give(ownership);
+  writeSynced(kept.at(BAR), barText(path, name));
+  syncDirectory(kept.path);
+  if (!bar(target, kept)) {
+    rmSync(target.at(name), { recursive: true });
+    throw new Failure(
+      `${path} is a mount point or its parent can't be written to, and its file system can't exchange two names: move its content away by hand and restore into the empty directory`,
+    );
+  }
+  exchangeContent(staging, target, kept, name);
 }
 
 /** Goes on where {@link putWithin} was interrupted behind its first step. */
-export function finishWithin(staging: Staging, target: string, aside: string): void {
-  syncDirectory(target);
+export function finishWithin(staging: Staging, path: string, aside: string): void {
+  using target = new HeldDirectory(path);
+  using kept = new HeldDirectory(target.at(basename(aside)));
+  exchangeContent(staging, target, kept, basename(aside));
+}
+
+function exchangeContent(
+  staging: Staging,
+  target: HeldDirectory,
+  kept: HeldDirectory,
+  asideName: string,
+): void {
+  syncDirectory(target.path);
   if (staging.names.includes("data")) {
-    const stay = new Set([BAR, "lock", "lost+found"]);
-    for (const name of readdirSync(target)) {
-      if (!stay.has(name) && !isOurs(name)) renameSync(join(target, name), join(aside, name));
+    for (const name of readdirSync(target.path)) {
+      if (!STAYS.has(name) && !isOurs(name)) renameSync(target.at(name), kept.at(name));
     }
-    syncDirectory(aside);
-    syncDirectory(target);
+    syncDirectory(kept.path);
+    syncDirectory(target.path);
     renameSync(staging.at("data"), staging.at("moving"));
     syncDirectory(staging.at("."));
   }
   const moving = staging.at("moving");
   for (const name of readdirSync(moving)) {
-    if (isUlid(name)) renameSync(join(moving, name), join(target, name));
+    if (isUlid(name)) renameSync(join(moving, name), target.at(name));
   }
-  syncDirectory(target);
-  unlinkSync(join(target, BAR));
-  if (readdirSync(aside).length === 0) rmdirSync(aside);
-  syncDirectory(target);
+  syncDirectory(target.path);
+  unlinkSync(target.at(BAR));
+  if (readdirSync(kept.path).length === 0) rmdirSync(target.at(asideName));
+  syncDirectory(target.path);
 }
 
 /** Where the old content of a directory goes that is barred; undefined if it isn't. */
@@ -96,23 +113,18 @@ export function discardUnused(target: string): void {
   }
 }
 
-function bar(target: string, aside: string): void {
-  const [prepared, place] = [join(aside, BAR), join(target, BAR)];
-  if (lstatSync(place, { throwIfNoEntry: false }) === undefined) {
-    renameSync(prepared, place);
-    return;
-  }
-  if (exchange(prepared, place)) return;
-  rmSync(aside, { recursive: true });
-  throw new Failure(
-    `${target} is a mount point or its parent can't be written to, and its file system can't exchange two names: move its content away by hand and restore into the empty directory`,
-  );
+/** @returns false if the file system can't exchange names */
+function bar(target: HeldDirectory, kept: HeldDirectory): boolean {
+  if (lstatSync(target.at(BAR), { throwIfNoEntry: false }) !== undefined)
+    return exchange(kept.at(BAR), target.at(BAR));
+  renameSync(kept.at(BAR), target.at(BAR));
+  return true;
 }
 
 function barText(target: string, aside: string): string {
   return `${FIRST_LINE}
 Run the same command again: it finishes the work.
-  what was in ${target} goes to ${basename(aside)}
+What was in ${target} goes to ${aside}
 `;
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { Failure } from "../lib/errors.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
@@ -69,8 +69,7 @@ function recoverInside(target: string, now: Date): Recovered | undefined {
     return { snapshot, aside: existsSync(aside) ? aside : undefined };
   }
   discardUnused(target);
-  const data = staging.at("data");
-  if (existsSync(data)) finishReplaced(data, readdirSync(data), target, asideInside(target, now));
+  finishReplaced(staging, target, asideInside(target, now));
   staging.discard();
   return undefined;
 }

@@ -1,3 +1,4 @@
+import { shown } from "../archive/shown.ts";
 import { counted, formatBytes, formatTime, table } from "../lib/units.ts";
 import { type ChosenBlock, isRestored } from "./choose.ts";
 import type { Loaded } from "./loaded.ts";
@@ -20,7 +21,7 @@ export interface JsonResult {
 export function planText(archive: string, plan: Plan): string {
   const restored = plan.blocks.filter(isRestored);
   const lines = [
-    `restore of ${archive} (snapshot ${plan.snapshot}) into ${plan.dataDir}`,
+    `restore of ${archive} (snapshot ${shown(plan.snapshot)}) into ${plan.dataDir}`,
     "",
     blockTable(plan.blocks),
     `${counted(restored.length, "block")}, ${formatBytes(plan.bytes)} (${formatBytes(plan.freeBytes)} free), ${rangeText(restored)}`,

@@ -69,6 +69,10 @@ export async function restore(
   request: Request,
   surroundings: Surroundings,
 ): Promise<Restored | Recovered> {
+  if (process.platform !== "linux")
+    throw new Failure(
+      `restore works on Linux alone, not on ${process.platform}: extract with tar there`,
+    );
   const known = archive.repeatable ? await survey(archive.read()) : undefined;
   const { path } = examineDataDir(request.dataDir);
   const recovered = recover(path, surroundings.now);

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { Failure } from "../lib/errors.ts";
-import { type Prometheus, PrometheusUnreachable } from "../prometheus.ts";
+import { type Prometheus, PrometheusNotRunning } from "../prometheus.ts";
 import {
   DEFAULT_RETENTION,
   parsePrometheusDuration,
@@ -54,7 +54,7 @@ export async function askPrometheus(
       mergesOverlaps: mergesOverlaps(version, flags),
     };
   } catch (error) {
-    if (error instanceof PrometheusUnreachable) return undefined;
+    if (error instanceof PrometheusNotRunning) return undefined;
     throw error;
   }
 }

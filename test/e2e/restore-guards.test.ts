@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -378,3 +379,27 @@ test("--merge adds what is lacking to what a Prometheus has written since", asyn
     Object.fromEntries(Object.entries(rest).filter(([path]) => !path.startsWith("."))),
   ).toEqual(before);
 });
+
+test.skipIf(!isRoot || !needs("unshare"))(
+  "what was in a mount point comes back by the line that undoes it",
+  async () => {
+    const { target, requireUntouched } = occupied();
+    const mounted = (...command: string[]) => {
+      const script = 'mount --bind "$0" "$0" && exec "$@"';
+      return Bun.spawnSync(["unshare", "--mount", "sh", "-c", script, target, ...command], {
+        env: cleanEnvironment(),
+      });
+    };
+    const args = ["restore", archive, "--data-dir", target, "--replace"];
+    const replaced = mounted(...commandLine("prombackup", args));
+    expect(replaced.exitCode).toBe(0);
+    expect(blockNames(target)).toEqual(blockNames(made));
+    const undo = /stopped:\n {2}(.*)\n/.exec(replaced.stdout.toString())?.[1] ?? "";
+    expect(mounted("sh", "-c", undo).exitCode).toBe(0);
+    expect(blockNames(join(target, ".prombackup-undone"))).toEqual(blockNames(made));
+    for (const name of readdirSync(target).filter((name) => name.startsWith("."))) {
+      rmSync(join(target, name), { recursive: true });
+    }
+    requireUntouched();
+  },
+);

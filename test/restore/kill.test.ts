@@ -117,7 +117,7 @@ test.skipIf(skip)(
       prepare(target, true);
       await killAfter(args, Math.random() * whole);
       seen[await requireOldOrNew(target, true)]++;
-      await requireFinished(target, args, true);
+      if (i % 4 === 0) await requireFinished(target, args, true);
     }
     expect(seen.old + seen.new).toBe(100);
   },
