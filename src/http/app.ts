@@ -65,7 +65,7 @@ export class App {
     const prometheus = new Prometheus(prometheusEndpoint);
     this.leases = new Leases(snapshotDir);
     const clock = new PruneClock();
-    this.pruneParts = { snapshotDir, clock, log };
+    this.pruneParts = { snapshotDir, clock, state, log };
     this.downloads = new Downloads(state.history, {
       monotonic: () => performance.now(),
       wall: () => new Date(),
@@ -128,24 +128,28 @@ export class App {
   }
 
   private makeRoutes(prometheus: Prometheus): Route[] {
-    const { log, creator, downloads, leases, compressor, running } = this;
+    const { log, creator, downloads, leases, compressor, running, state } = this;
     const { snapshotDir, maxDownloads, stallTimeout, limitRate } = this.settings;
     const slots = new Slots(maxDownloads);
     const served = { snapshotDir, compressor, downloads, leases, running };
     const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
-    const parts = { ...served, slots, stallTimeout, limit, log };
+    const parts = { ...served, slots, state, stallTimeout, limit, log };
     const ready = () => handleReady(prometheus, snapshotDir);
     return [
-      page(ROUTES.page, { GET: () => handlePage(snapshotDir, versionText("prombackup-server")) }),
+      page(ROUTES.page, {
+        GET: () => handlePage(snapshotDir, state, versionText("prombackup-server")),
+      }),
       page(ROUTES.metrics, { "*": () => handleMetrics(downloads) }),
       page(ROUTES.healthy, { GET: handleHealthy, HEAD: handleHealthy }),
       page(ROUTES.ready, { GET: ready, HEAD: ready }),
-      api(ROUTES.createSnapshot, { POST: (x) => handleCreateSnapshot(x, creator, slots) }),
+      api(ROUTES.createSnapshot, {
+        POST: (x) => handleCreateSnapshot(x, { creator, slots, state }),
+      }),
       api(ROUTES.download, { GET: (x) => handleDownload(x, parts) }),
       api(ROUTES.downloadStatus, { GET: (x) => handleDownloadStatus(x, downloads) }),
       api(ROUTES.downloads, { GET: () => handleListDownloads(downloads) }),
       api(ROUTES.prune, { POST: (x) => handlePrune(x, this.pruneParts) }),
-      api(ROUTES.snapshots, { GET: (x) => handleListSnapshots(x, snapshotDir) }),
+      api(ROUTES.snapshots, { GET: (x) => handleListSnapshots(x, snapshotDir, state) }),
       api(`${ROUTES.snapshots}/*`, {
         DELETE: (x) => handleRemoveSnapshot(x, snapshotDir, leases, log),
       }),

@@ -11,7 +11,9 @@ import { InvalidSnapshotName } from "../snapshots/errors.ts";
 import type { Leases } from "../snapshots/lease.ts";
 import { lockShared } from "../snapshots/lock.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
+import { requireStructure } from "../snapshots/structure.ts";
 import type { Downloads } from "../status/downloads.ts";
+import type { State } from "../status/state.ts";
 import { HttpError } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
@@ -25,6 +27,7 @@ export interface DownloadParts {
   readonly leases: Leases;
   readonly running: RunningTransfers;
   readonly slots: Slots;
+  readonly state: State;
   /** Milliseconds in which a client must take 64 KiB. */
   readonly stallTimeout: number;
   /** Of all downloads together. */
@@ -79,6 +82,7 @@ export async function handleDownload(exchange: Exchange, parts: DownloadParts): 
   };
   let transfer: Transfer | undefined;
   try {
+    if (!parts.state.isConfirmed(name)) await requireStructure(lock.path, name);
     const plan = await planArchive(lock.path, name);
     transfer = new Transfer(plan, format, parts, exchange, release);
     // The first piece is made before the answer starts, so that what fails at once is an HTTP error.
@@ -242,6 +246,7 @@ class Transfer {
 
   private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
     this.ended = true;
+    if (result.success) this.parts.state.succeeded("download");
     if (result.success) this.guard?.allSent();
     else this.guard?.stop();
     this.finishStatus(result);

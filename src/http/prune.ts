@@ -4,6 +4,7 @@ import { Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { PruneClock } from "../snapshots/clock.ts";
 import { pruneSnapshots } from "../snapshots/prune.ts";
+import type { State } from "../status/state.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
@@ -13,6 +14,7 @@ export interface PruneParts {
   readonly snapshotDir: string;
   /** One for the life of the server, so that a jump of the wall clock is seen. */
   readonly clock: PruneClock;
+  readonly state: State;
   readonly log: Log;
 }
 
@@ -45,7 +47,7 @@ export async function handlePrune(
  */
 export async function pruneAndLog(
   keepWithin: number,
-  { snapshotDir, clock, log }: PruneParts,
+  { snapshotDir, clock, state, log }: PruneParts,
 ): Promise<PruneAnswer> {
   const options = { keepWithin, now: clock.now(keepWithin) };
   const { removed, kept, ignored, failed, swept } = await pruneSnapshots(snapshotDir, options);
@@ -59,5 +61,6 @@ export async function pruneAndLog(
       `${removed.length} snapshots pruned, ${failed.length} could not be: ${causes}`,
     );
   }
+  state.succeeded("prune");
   return { removed, kept };
 }

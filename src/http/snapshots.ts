@@ -9,16 +9,23 @@ import type { Leases } from "../snapshots/lease.ts";
 import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
 import { removeSnapshot } from "../snapshots/remove.ts";
+import type { State } from "../status/state.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
 
+/** What the creation of a snapshot needs of the server. */
+export interface CreationParts {
+  readonly creator: SnapshotCreator;
+  readonly slots: Slots;
+  readonly state: State;
+}
+
 /** `POST /api/snapshot`: has Prometheus take a snapshot and tells its name and where to get it. */
 export async function handleCreateSnapshot(
   { request, url, holdOpen }: Exchange,
-  creator: SnapshotCreator,
-  slots: Slots,
+  { creator, slots, state }: CreationParts,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
   const skipHead = parsedParameter(parameters, "skip_head", goBoolean) ?? false;
@@ -30,6 +37,8 @@ export async function handleCreateSnapshot(
   slots.requireFree();
   holdOpen();
   const name = await createSnapshot(creator, skipHead, request.signal);
+  state.confirm(name);
+  state.succeeded("snapshot");
   const query = new URLSearchParams(format === "" ? { name } : { format, name });
   return jsonResponse({ name }, 303, { Location: `./download?${query}` });
 }
@@ -51,13 +60,16 @@ async function createSnapshot(
 export async function handleListSnapshots(
   { holdOpen }: Exchange,
   snapshotDir: string,
+  state: State,
 ): Promise<Response> {
   holdOpen();
   const snapshots = await listSnapshots(snapshotDir);
-  return jsonResponse({ snapshots: snapshots.map(snapshotAnswer) });
+  return jsonResponse({
+    snapshots: snapshots.map((info) => snapshotAnswer(info, state.isConfirmed(info.name))),
+  });
 }
 
-function snapshotAnswer(info: SnapshotInfo): SnapshotAnswer {
+function snapshotAnswer(info: SnapshotInfo, confirmed: boolean): SnapshotAnswer {
   return {
     name: info.name,
     time: info.time?.toISOString() ?? null,
@@ -66,6 +78,7 @@ function snapshotAnswer(info: SnapshotInfo): SnapshotAnswer {
     min_time: isoTime(info.minTime),
     max_time: isoTime(info.maxTime),
     in_use: info.inUse,
+    confirmed,
   };
 }
 
