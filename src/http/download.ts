@@ -14,6 +14,7 @@ import { isSnapshotName } from "../snapshots/name.ts";
 import { requireStructure } from "../snapshots/structure.ts";
 import type { Downloads } from "../status/downloads.ts";
 import type { State } from "../status/state.ts";
+import type { Instruments } from "./instruments.ts";
 import { HttpError } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
@@ -28,6 +29,7 @@ export interface DownloadParts {
   readonly running: RunningTransfers;
   readonly slots: Slots;
   readonly state: State;
+  readonly instruments: Instruments;
   /** Milliseconds in which a client must take 64 KiB. */
   readonly stallTimeout: number;
   /** Of all downloads together. */
@@ -246,7 +248,7 @@ class Transfer {
 
   private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
     this.ended = true;
-    if (result.success) this.parts.state.succeeded("download");
+    this.record(result.success);
     if (result.success) this.guard?.allSent();
     else this.guard?.stop();
     this.finishStatus(result);
@@ -257,6 +259,17 @@ class Transfer {
     this.log(cause);
   }
 
+  private record(success: boolean): void {
+    const { state, instruments } = this.parts;
+    if (success) state.succeeded("download");
+    const result = success ? "success" : "failure";
+    instruments.downloadEnded(this.format, result, this.bytes, this.seconds);
+  }
+
+  private get seconds(): number {
+    return (performance.now() - this.startedAt) / 1000;
+  }
+
   private log(cause: string | undefined): void {
     const fields = {
       id: this.id,
@@ -264,7 +277,7 @@ class Transfer {
       format: this.format,
       peer: this.exchange.peer,
       bytes: this.bytes,
-      duration: `${((performance.now() - this.startedAt) / 1000).toFixed(3)}s`,
+      duration: `${this.seconds.toFixed(3)}s`,
       error: cause,
     };
     if (cause === undefined) this.parts.log.info("download finished", fields);

@@ -10,6 +10,7 @@ import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
 import { removeSnapshot } from "../snapshots/remove.ts";
 import type { State } from "../status/state.ts";
+import type { Instruments, Result } from "./instruments.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
@@ -20,12 +21,13 @@ export interface CreationParts {
   readonly creator: SnapshotCreator;
   readonly slots: Slots;
   readonly state: State;
+  readonly instruments: Instruments;
 }
 
 /** `POST /api/snapshot`: has Prometheus take a snapshot and tells its name and where to get it. */
 export async function handleCreateSnapshot(
   { request, url, holdOpen }: Exchange,
-  { creator, slots, state }: CreationParts,
+  { creator, slots, state, instruments }: CreationParts,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
   const skipHead = parsedParameter(parameters, "skip_head", goBoolean) ?? false;
@@ -36,11 +38,23 @@ export async function handleCreateSnapshot(
   // Its download would be refused, and the snapshot be for nothing.
   slots.requireFree();
   holdOpen();
-  const name = await createSnapshot(creator, skipHead, request.signal);
+  const name = await measured(instruments, () => createSnapshot(creator, skipHead, request.signal));
   state.confirm(name);
   state.succeeded("snapshot");
   const query = new URLSearchParams(format === "" ? { name } : { format, name });
   return jsonResponse({ name }, 303, { Location: `./download?${query}` });
+}
+
+async function measured<T>(instruments: Instruments, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  let result: Result = "failure";
+  try {
+    const done = await work();
+    result = "success";
+    return done;
+  } finally {
+    instruments.snapshotCreated(result, (performance.now() - startedAt) / 1000);
+  }
 }
 
 async function createSnapshot(

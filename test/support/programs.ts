@@ -110,7 +110,7 @@ export async function startServer(
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr) {
       log += decoder.decode(chunk, { stream: true });
-      const address = /msg=listening address=(\S+)/.exec(log)?.[1];
+      const address = /listening"?[ ,]"?address"?[=:]"?([^\s",}]+)/.exec(log)?.[1];
       if (address !== undefined) listening.resolve(`http://${address}`);
     }
     listening.reject(new Error(`the server ended before it listened:\n${log}`));
