@@ -8,6 +8,8 @@ export const PACKAGES = {
   diff: "diffutils",
   flock: "util-linux",
   gzip: "gzip",
+  "mkfs.ext4": "e2fsprogs",
+  prlimit: "util-linux",
   python3: "python3",
   script: "bsdutils",
   setpriv: "util-linux",

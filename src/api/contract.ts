@@ -52,6 +52,8 @@ export interface SnapshotAnswer {
   readonly min_time: string | null;
   readonly max_time: string | null;
   readonly in_use: boolean;
+  /** Whether Prometheus told this server that it is complete; false: nobody vouches for it. */
+  readonly confirmed: boolean;
 }
 
 /** Ours: what a prune did. The Go server answers `{}`. */
@@ -110,6 +112,7 @@ function readSnapshot(json: unknown): SnapshotAnswer {
     min_time: orNull("string", field(json, "min_time"), what),
     max_time: orNull("string", field(json, "max_time"), what),
     in_use: as("boolean", field(json, "in_use"), what),
+    confirmed: as("boolean", field(json, "confirmed"), what),
   };
 }
 

@@ -9,6 +9,8 @@ export function listCommand(context: CommandContext): Command {
   return command({
     name: "list",
     description: "Lists the snapshots in Prometheus's snapshot directory, newest first.",
+    details:
+      "CONFIRMED says no if Prometheus never told this server that the snapshot is complete: somebody else asked for it, or its making was interrupted.",
     flags: { ...connectionFlags, json: toggle({ description: "As JSON." }) },
     run: (options, _operand, io) =>
       withConnection(options, context, async ({ client, signal }) => {
@@ -28,6 +30,10 @@ function snapshotTable(snapshots: readonly SnapshotAnswer[]): string {
     formatTime(s.min_time === null ? undefined : new Date(s.min_time)),
     formatTime(s.max_time === null ? undefined : new Date(s.max_time)),
     s.in_use ? "yes" : "",
+    s.confirmed ? "" : "no",
   ]);
-  return table(["SNAPSHOT", "BLOCKS", "SIZE", "FROM", "TO", "IN USE"], rows, ["BLOCKS", "SIZE"]);
+  return table(["SNAPSHOT", "BLOCKS", "SIZE", "FROM", "TO", "IN USE", "CONFIRMED"], rows, [
+    "BLOCKS",
+    "SIZE",
+  ]);
 }

@@ -6,13 +6,14 @@ import {
   defaulted,
   durationFrom,
   httpUrl,
+  oneOf,
   optional,
   required,
   text,
   toggle,
   wholeNumberFrom,
 } from "../lib/flags.ts";
-import { logfmtLog } from "../lib/log.ts";
+import { LOG_FORMATS, LOG_LEVELS, serverLog } from "../lib/log.ts";
 import { chooseStateDir } from "../status/state-dir.ts";
 
 const SECOND = 1000;
@@ -114,6 +115,16 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "RATE",
         env: "PROMBACKUP_SERVER_LIMIT_RATE",
       }),
+      "log.format": defaulted(oneOf(LOG_FORMATS), "logfmt", {
+        description: "How log lines are written: logfmt or json.",
+        valueHint: "FORMAT",
+        env: "PROMBACKUP_SERVER_LOG_FORMAT",
+      }),
+      "log.level": defaulted(oneOf(LOG_LEVELS), "info", {
+        description: "Log only what is as severe as that: debug, info, warn or error.",
+        valueHint: "LEVEL",
+        env: "PROMBACKUP_SERVER_LOG_LEVEL",
+      }),
       "shutdown-grace": defaulted(durationFrom(0), "30s", {
         description:
           "How long running downloads may go on after SIGTERM or SIGINT before they are cut.",
@@ -153,7 +164,10 @@ export function serverCommand(workerUrl: URL): Command {
           },
           limitRate: options["limit-rate"],
         },
-        log: logfmtLog((line) => void process.stderr.write(line)),
+        log: serverLog((line) => void process.stderr.write(line), {
+          format: options["log.format"],
+          level: options["log.level"],
+        }),
       }),
   });
 }

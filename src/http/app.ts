@@ -12,11 +12,12 @@ import { Downloads } from "../status/downloads.ts";
 import type { State } from "../status/state.ts";
 import { handleDownload, RunningTransfers } from "./download.ts";
 import { handleHealthy, handleReady } from "./health.ts";
-import { handleMetrics } from "./metrics.ts";
+import { Instruments } from "./instruments.ts";
+import { MetricsHandler } from "./metrics.ts";
 import { handlePage } from "./page.ts";
 import { handlePrune, type PruneParts, pruneAndLog } from "./prune.ts";
-import { textResponse } from "./respond.ts";
-import { type Connection, dispatch, type Route } from "./router.ts";
+import { lineOf, textResponse } from "./respond.ts";
+import { type Connection, dispatch, type Route, routeOf } from "./router.ts";
 import { Slots } from "./slots.ts";
 import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
 import { handleDownloadStatus, handleListDownloads } from "./status.ts";
@@ -49,6 +50,7 @@ const LINGER_MS = 2000;
 export class App {
   private readonly routes: readonly Route[];
   private readonly running = new RunningTransfers();
+  private readonly instruments = new Instruments();
   private readonly compressor;
   private readonly creator;
   private readonly leases;
@@ -65,7 +67,7 @@ export class App {
     const prometheus = new Prometheus(prometheusEndpoint);
     this.leases = new Leases(snapshotDir);
     const clock = new PruneClock();
-    this.pruneParts = { snapshotDir, clock, log };
+    this.pruneParts = { snapshotDir, clock, state, instruments: this.instruments, log };
     this.downloads = new Downloads(state.history, {
       monotonic: () => performance.now(),
       wall: () => new Date(),
@@ -89,6 +91,12 @@ export class App {
   /** Answers a request; never throws. */
   async fetch(request: Request, connection: Connection): Promise<Response> {
     const url = requestTarget(request);
+    const response = await this.answer(request, url, connection);
+    this.instruments.answered(routeOf(this.routes, url.pathname), response.status);
+    return response;
+  }
+
+  private async answer(request: Request, url: URL, connection: Connection): Promise<Response> {
     if (this.stopping && !ANSWERED_WHILE_STOPPING.includes(url.pathname)) {
       return textResponse(503, "prombackup-server is shutting down", { Connection: "close" });
     }
@@ -128,24 +136,36 @@ export class App {
   }
 
   private makeRoutes(prometheus: Prometheus): Route[] {
-    const { log, creator, downloads, leases, compressor, running } = this;
+    const { log, creator, downloads, leases, compressor, running, state, instruments } = this;
     const { snapshotDir, maxDownloads, stallTimeout, limitRate } = this.settings;
     const slots = new Slots(maxDownloads);
     const served = { snapshotDir, compressor, downloads, leases, running };
     const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
-    const parts = { ...served, slots, stallTimeout, limit, log };
+    const parts = { ...served, slots, state, stallTimeout, limit, instruments, log };
+    const metrics = new MetricsHandler({
+      instruments,
+      downloads,
+      running,
+      state,
+      snapshotDir,
+      log,
+    });
     const ready = () => handleReady(prometheus, snapshotDir);
     return [
-      page(ROUTES.page, { GET: () => handlePage(snapshotDir, versionText("prombackup-server")) }),
-      page(ROUTES.metrics, { "*": () => handleMetrics(downloads) }),
+      page(ROUTES.page, {
+        GET: () => handlePage(snapshotDir, state, versionText("prombackup-server")),
+      }),
+      page(ROUTES.metrics, { "*": () => metrics.handle() }),
       page(ROUTES.healthy, { GET: handleHealthy, HEAD: handleHealthy }),
       page(ROUTES.ready, { GET: ready, HEAD: ready }),
-      api(ROUTES.createSnapshot, { POST: (x) => handleCreateSnapshot(x, creator, slots) }),
+      api(ROUTES.createSnapshot, {
+        POST: (x) => handleCreateSnapshot(x, { creator, slots, state, instruments }),
+      }),
       api(ROUTES.download, { GET: (x) => handleDownload(x, parts) }),
       api(ROUTES.downloadStatus, { GET: (x) => handleDownloadStatus(x, downloads) }),
       api(ROUTES.downloads, { GET: () => handleListDownloads(downloads) }),
       api(ROUTES.prune, { POST: (x) => handlePrune(x, this.pruneParts) }),
-      api(ROUTES.snapshots, { GET: (x) => handleListSnapshots(x, snapshotDir) }),
+      api(ROUTES.snapshots, { GET: (x) => handleListSnapshots(x, snapshotDir, state) }),
       api(`${ROUTES.snapshots}/*`, {
         DELETE: (x) => handleRemoveSnapshot(x, snapshotDir, leases, log),
       }),
@@ -167,20 +187,30 @@ function api(path: string, methods: Route["methods"]): Route {
   return { path, methods, api: true };
 }
 
-/** Logs an answered request, one line each. */
+/**
+ * Logs an answered request, one line each: refused ones with the cause, and as an error if it is ours.
+ *
+ * @param since when the request came, as performance.now tells it
+ */
 export function logRequest(
   log: Log,
   request: Request,
   response: Response,
-  peer: string | undefined,
+  { peer, since }: { readonly peer: string | undefined; readonly since: number },
 ): void {
   const { pathname, search } = requestTarget(request);
-  log.info("request", {
+  const { status } = response;
+  const fields = {
     method: request.method,
     path: pathname + search,
-    status: response.status,
+    status,
     peer,
-  });
+    duration: `${((performance.now() - since) / 1000).toFixed(3)}s`,
+    error: status >= 400 ? lineOf(response) : undefined,
+  };
+  if (status >= 500) log.error("request", fields);
+  else if (status >= 400) log.warn("request", fields);
+  else log.info("request", fields);
 }
 
 /** The answer to a request whose handling threw, which is a defect of ours: the cause is logged. */

@@ -11,7 +11,10 @@ import { InvalidSnapshotName } from "../snapshots/errors.ts";
 import type { Leases } from "../snapshots/lease.ts";
 import { lockShared } from "../snapshots/lock.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
+import { requireStructure } from "../snapshots/structure.ts";
 import type { Downloads } from "../status/downloads.ts";
+import type { State } from "../status/state.ts";
+import type { Instruments } from "./instruments.ts";
 import { HttpError } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
@@ -25,6 +28,8 @@ export interface DownloadParts {
   readonly leases: Leases;
   readonly running: RunningTransfers;
   readonly slots: Slots;
+  readonly state: State;
+  readonly instruments: Instruments;
   /** Milliseconds in which a client must take 64 KiB. */
   readonly stallTimeout: number;
   /** Of all downloads together. */
@@ -79,6 +84,7 @@ export async function handleDownload(exchange: Exchange, parts: DownloadParts): 
   };
   let transfer: Transfer | undefined;
   try {
+    if (!parts.state.isConfirmed(name)) await requireStructure(lock.path, name);
     const plan = await planArchive(lock.path, name);
     transfer = new Transfer(plan, format, parts, exchange, release);
     // The first piece is made before the answer starts, so that what fails at once is an HTTP error.
@@ -242,6 +248,7 @@ class Transfer {
 
   private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
     this.ended = true;
+    this.record(result.success);
     if (result.success) this.guard?.allSent();
     else this.guard?.stop();
     this.finishStatus(result);
@@ -252,6 +259,17 @@ class Transfer {
     this.log(cause);
   }
 
+  private record(success: boolean): void {
+    const { state, instruments } = this.parts;
+    if (success) state.succeeded("download");
+    const result = success ? "success" : "failure";
+    instruments.downloadEnded(this.format, result, this.bytes, this.seconds);
+  }
+
+  private get seconds(): number {
+    return (performance.now() - this.startedAt) / 1000;
+  }
+
   private log(cause: string | undefined): void {
     const fields = {
       id: this.id,
@@ -259,7 +277,7 @@ class Transfer {
       format: this.format,
       peer: this.exchange.peer,
       bytes: this.bytes,
-      duration: `${((performance.now() - this.startedAt) / 1000).toFixed(3)}s`,
+      duration: `${this.seconds.toFixed(3)}s`,
       error: cause,
     };
     if (cause === undefined) this.parts.log.info("download finished", fields);

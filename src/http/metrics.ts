@@ -1,98 +1,103 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { errorCode } from "../lib/errors.ts";
+import { errorText } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { EXPOSITION_TYPE, exposition, gauge, type Metric } from "../lib/metrics.ts";
 import { COMMIT, VERSION } from "../lib/version.ts";
+import { listSnapshots } from "../snapshots/list.ts";
 import type { Downloads } from "../status/downloads.ts";
+import type { State, Work } from "../status/state.ts";
+import type { Instruments } from "./instruments.ts";
+import { processMetrics } from "./process-metrics.ts";
 
-interface Metric {
-  readonly name: string;
-  readonly type: "gauge" | "counter";
-  readonly help: string;
-  readonly value: number;
-  readonly labels?: Readonly<Record<string, string>>;
+/** What the metrics are read from. */
+export interface MetricsParts {
+  readonly instruments: Instruments;
+  readonly downloads: Downloads;
+  readonly running: { readonly count: number };
+  readonly state: State;
+  readonly snapshotDir: string;
+  readonly log: Log;
 }
 
-/** `/metrics`: Prometheus's text format, version 0.0.4. */
-export function handleMetrics(downloads: Downloads): Response {
-  const metrics: Metric[] = [
-    {
-      name: "prombackup_server_download_tracked_count",
-      type: "gauge",
-      help: "Downloads that run or ended less than 15 minutes ago.",
-      value: downloads.trackedCount,
-    },
-    {
-      name: "prombackup_server_build_info",
-      type: "gauge",
-      help: "The server's version, with a constant value of 1.",
-      value: 1,
-      labels: { version: VERSION, revision: COMMIT ?? "source", bun_version: Bun.version },
-    },
-    ...processMetrics(),
-  ];
-  return new Response(metrics.map(exposition).join(""), {
-    headers: { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" },
-  });
+const WORK: readonly Work[] = ["snapshot", "download", "prune", "verification"];
+
+/** How long a look at the snapshot directory is good for, in milliseconds: it may hold many files. */
+const LOOK_MS = 10_000;
+
+/** `/metrics`. */
+export class MetricsHandler {
+  private look: { readonly at: number; readonly metrics: Promise<Metric[]> } | undefined;
+
+  constructor(private readonly parts: MetricsParts) {}
+
+  async handle(): Promise<Response> {
+    const { instruments, downloads, running, state } = this.parts;
+    const metrics = [
+      gauge(
+        "prombackup_server_download_tracked_count",
+        "Downloads that run or ended less than 15 minutes ago.",
+        downloads.trackedCount,
+      ),
+      gauge("prombackup_downloads_in_progress", "Downloads that run.", running.count),
+      ...instruments.metrics(),
+      lastSuccesses(state),
+      ...(await this.snapshotMetrics()),
+      gauge(
+        "prombackup_server_build_info",
+        "The server's version, with a constant value of 1.",
+        1,
+        { version: VERSION, revision: COMMIT ?? "source", bun_version: Bun.version },
+      ),
+      ...processMetrics(),
+    ];
+    return new Response(exposition(metrics), { headers: { "Content-Type": EXPOSITION_TYPE } });
+  }
+
+  /** One look serves all who ask within some seconds. */
+  private snapshotMetrics(): Promise<Metric[]> {
+    const now = performance.now();
+    if (this.look === undefined || now - this.look.at > LOOK_MS) {
+      this.look = { at: now, metrics: readSnapshots(this.parts) };
+    }
+    return this.look.metrics;
+  }
 }
 
-function exposition({ name, type, help, value, labels = {} }: Metric): string {
-  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
-  const set = pairs.length > 0 ? `{${pairs.join(",")}}` : "";
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name}${set} ${value}\n`;
+/** What never succeeded isn't told: no time stands for never. */
+function lastSuccesses(state: State): Metric {
+  return {
+    name: "prombackup_last_success_timestamp_seconds",
+    type: "gauge",
+    help: "When each kind of work last succeeded, over restarts if the server has a state directory.",
+    samples: () =>
+      WORK.flatMap((work) => {
+        const at = state.lastSuccess(work);
+        return at === undefined ? [] : [{ labels: { work }, value: at / 1000 }];
+      }),
+  };
 }
 
-function escapeLabel(text: string): string {
-  return text.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n");
-}
-
-/** The metrics that every Prometheus client library tells of its process; limits from /proc. */
-function processMetrics(): Metric[] {
-  const { user, system } = process.cpuUsage();
-  const metrics: Metric[] = [
-    gauge(
-      "process_resident_memory_bytes",
-      "Resident memory size in bytes.",
-      process.memoryUsage.rss(),
-    ),
-    gauge(
-      "process_start_time_seconds",
-      "Start time of the process since the epoch in seconds.",
-      performance.timeOrigin / 1000,
-    ),
-    {
-      name: "process_cpu_seconds_total",
-      type: "counter",
-      help: "User and system processor time spent in seconds.",
-      value: (user + system) / 1e6,
-    },
-  ];
-  const files = fromProc(() => readdirSync("/proc/self/fd").length);
-  if (files !== undefined) metrics.push(gauge("process_open_fds", "Open file descriptors.", files));
-  const limit = fromProc(() =>
-    Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]),
-  );
-  if (limit)
-    metrics.push(gauge("process_max_fds", "The most file descriptors that may be open.", limit));
-  const pages = fromProc(() => Number(readFileSync("/proc/self/statm", "utf8").split(" ")[0]));
-  if (pages)
-    metrics.push(
-      gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", pages * PAGE_BYTES),
-    );
-  return metrics;
-}
-
-/** What /proc/self/statm counts in, on the platforms that Bun runs on under Linux. */
-const PAGE_BYTES = 4096;
-
-function gauge(name: string, help: string, value: number): Metric {
-  return { name, type: "gauge", help, value };
-}
-
-/** Undefined where there is no /proc, or a sandbox hides it: the metric is left out then. */
-function fromProc<T>(read: () => T): T | undefined {
+async function readSnapshots({ snapshotDir, log }: MetricsParts): Promise<Metric[]> {
   try {
-    return read();
+    const snapshots = await listSnapshots(snapshotDir);
+    const times = snapshots.flatMap(({ time }) => (time === undefined ? [] : [time.getTime()]));
+    const oldest = times.length === 0 ? undefined : Math.min(...times) / 1000;
+    const bytes = snapshots.reduce((sum, snapshot) => sum + snapshot.bytes, 0);
+    return [
+      gauge("prombackup_snapshots", "Snapshots in the snapshot directory.", snapshots.length),
+      gauge(
+        "prombackup_snapshots_bytes",
+        "Bytes of their files; on the disk most are shared with live blocks, until Prometheus removes these.",
+        bytes,
+      ),
+      gauge(
+        "prombackup_snapshot_oldest_timestamp_seconds",
+        "When the oldest of them was taken.",
+        oldest,
+      ),
+    ];
   } catch (error) {
-    if (["ENOENT", "EACCES", "EPERM"].includes(errorCode(error) ?? "")) return undefined;
-    throw error;
+    // The other metrics are wanted all the more then.
+    log.error("the snapshots can't be counted", { error: errorText(error) });
+    return [];
   }
 }

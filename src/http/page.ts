@@ -1,10 +1,16 @@
 import { ARCHIVE_FORMATS } from "../archive/format.ts";
 import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
+import type { State } from "../status/state.ts";
 
 /** `GET /`: the web page, to take, download and prune snapshots by hand. No script, no style of others. */
-export async function handlePage(snapshotDir: string, version: string): Promise<Response> {
+export async function handlePage(
+  snapshotDir: string,
+  state: State,
+  version: string,
+): Promise<Response> {
   const snapshots = await listSnapshots(snapshotDir);
-  return new Response(page(snapshots, version), {
+  const rows = snapshots.map((info) => ({ ...info, confirmed: state.isConfirmed(info.name) }));
+  return new Response(page(rows, version), {
     headers: {
       "Content-Type": "text/html; charset=utf-8",
       "Content-Security-Policy":
@@ -14,7 +20,11 @@ export async function handlePage(snapshotDir: string, version: string): Promise<
   });
 }
 
-function page(snapshots: readonly SnapshotInfo[], version: string): string {
+interface Row extends SnapshotInfo {
+  readonly confirmed: boolean;
+}
+
+function page(snapshots: readonly Row[], version: string): string {
   const formats = ARCHIVE_FORMATS.map((format) => `<option>${format}</option>`).join("");
   return `<!doctype html>
 <html lang="en">
@@ -46,14 +56,15 @@ ${snapshotTable(snapshots)}
 `;
 }
 
-function snapshotTable(snapshots: readonly SnapshotInfo[]): string {
+function snapshotTable(snapshots: readonly Row[]): string {
   if (snapshots.length === 0) return "<p>There are none.</p>";
   const rows = snapshots.map(
-    ({ name, blocks, bytes, inUse }) =>
+    ({ name, blocks, bytes, inUse, confirmed }) =>
       `<tr><td><a href="./api/download?name=${encodeURIComponent(name)}">${escapeHtml(name)}</a></td>` +
-      `<td>${blocks}</td><td>${bytes}</td><td>${inUse ? "in use" : ""}</td></tr>`,
+      `<td>${blocks}</td><td>${bytes}</td><td>${inUse ? "in use" : ""}</td>` +
+      `<td>${confirmed ? "" : "unconfirmed: Prometheus never told this server that it is complete"}</td></tr>`,
   );
-  return `<table><tr><th>Name<th>Blocks<th>Bytes<th></tr>${rows.join("\n")}</table>`;
+  return `<table><tr><th>Name<th>Blocks<th>Bytes<th><th></tr>${rows.join("\n")}</table>`;
 }
 
 function escapeHtml(text: string): string {

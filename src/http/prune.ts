@@ -3,7 +3,9 @@ import { parseDuration } from "../lib/duration.ts";
 import { Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { PruneClock } from "../snapshots/clock.ts";
-import { pruneSnapshots } from "../snapshots/prune.ts";
+import { type PruneResult, pruneSnapshots } from "../snapshots/prune.ts";
+import type { State } from "../status/state.ts";
+import type { Instruments } from "./instruments.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
@@ -13,6 +15,8 @@ export interface PruneParts {
   readonly snapshotDir: string;
   /** One for the life of the server, so that a jump of the wall clock is seen. */
   readonly clock: PruneClock;
+  readonly state: State;
+  readonly instruments: Instruments;
   readonly log: Log;
 }
 
@@ -43,21 +47,29 @@ export async function handlePrune(
  * Prunes, and logs what was done; also what autoprune does. All that can be removed is, before a
  * failure with one of them is thrown.
  */
-export async function pruneAndLog(
-  keepWithin: number,
-  { snapshotDir, clock, log }: PruneParts,
-): Promise<PruneAnswer> {
+export async function pruneAndLog(keepWithin: number, parts: PruneParts): Promise<PruneAnswer> {
+  const { snapshotDir, clock, state, instruments, log } = parts;
   const options = { keepWithin, now: clock.now(keepWithin) };
-  const { removed, kept, ignored, failed, swept } = await pruneSnapshots(snapshotDir, options);
-  for (const name of swept) log.info("finished the removal of a snapshot", { name });
-  for (const name of removed) log.info("snapshot pruned", { snapshot: name });
-  for (const { name, reason } of kept) log.info("snapshot kept", { snapshot: name, reason });
-  for (const name of ignored) log.info("not a snapshot, left alone", { name });
+  const result = await pruneSnapshots(snapshotDir, options).catch((error: unknown) => {
+    instruments.pruneEnded("failure", 0);
+    throw error;
+  });
+  const { removed, kept, failed } = result;
+  logResult(result, log);
+  instruments.pruneEnded(failed.length === 0 ? "success" : "failure", removed.length);
   if (failed.length > 0) {
     const causes = failed.map(({ error }) => error).join("; ");
     throw new Failure(
       `${removed.length} snapshots pruned, ${failed.length} could not be: ${causes}`,
     );
   }
+  state.succeeded("prune");
   return { removed, kept };
+}
+
+function logResult({ removed, kept, ignored, swept }: PruneResult, log: Log): void {
+  for (const name of swept) log.info("finished the removal of a snapshot", { name });
+  for (const name of removed) log.info("snapshot pruned", { snapshot: name });
+  for (const { name, reason } of kept) log.info("snapshot kept", { snapshot: name, reason });
+  for (const name of ignored) log.info("not a snapshot, left alone", { name });
 }

@@ -11,13 +11,21 @@ export class HttpError extends Failure {
   }
 }
 
+/** What lines were answered, for the log; gone with their answers. */
+const LINES = new WeakMap<Response, string>();
+
+/** The line of an answer that was made by {@link textResponse}. */
+export function lineOf(response: Response): string | undefined {
+  return LINES.get(response);
+}
+
 /** A line of plain text, as all errors are told. */
 export function textResponse(
   status: number,
   line: string,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
-  return new Response(`${line}\n`, {
+  const response = new Response(`${line}\n`, {
     status,
     headers: {
       "Content-Type": "text/plain; charset=utf-8",
@@ -25,6 +33,8 @@ export function textResponse(
       ...headers,
     },
   });
+  LINES.set(response, line);
+  return response;
 }
 
 /** JSON in the form that the Go program writes: two spaces deep, a newline at the end. */

@@ -57,6 +57,11 @@ export async function dispatch(
   return textResponse(404, "404 page not found");
 }
 
+/** The path of the route that a request is for, as it is defined; "other" if there is none. */
+export function routeOf(routes: readonly Route[], pathname: string): string {
+  return routes.find(({ path }) => match(path, pathname) !== undefined)?.path ?? "other";
+}
+
 function match(pattern: string, path: string): string | undefined {
   if (!pattern.endsWith("*")) return pattern === path ? "" : undefined;
   const prefix = pattern.slice(0, -1);

@@ -120,9 +120,10 @@ function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<u
       // Outside of development Bun would share the port with whoever listens there already.
       reusePort: false,
       fetch: async (request, server) => {
+        const since = performance.now();
         const connection = connectionOf(request, server);
         const response = await app.fetch(request, connection);
-        logRequest(log, request, response, connection.peer);
+        logRequest(log, request, response, { peer: connection.peer, since });
         // A limit that was lifted stays so, for an idle client too; a download has a guard of its own.
         if (!response.headers.has(HEADERS.downloadId)) server.timeout(request, IDLE_SECONDS);
         return response;

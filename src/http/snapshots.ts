@@ -9,16 +9,25 @@ import type { Leases } from "../snapshots/lease.ts";
 import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
 import { removeSnapshot } from "../snapshots/remove.ts";
+import type { State } from "../status/state.ts";
+import type { Instruments, Result } from "./instruments.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
 
+/** What the creation of a snapshot needs of the server. */
+export interface CreationParts {
+  readonly creator: SnapshotCreator;
+  readonly slots: Slots;
+  readonly state: State;
+  readonly instruments: Instruments;
+}
+
 /** `POST /api/snapshot`: has Prometheus take a snapshot and tells its name and where to get it. */
 export async function handleCreateSnapshot(
   { request, url, holdOpen }: Exchange,
-  creator: SnapshotCreator,
-  slots: Slots,
+  { creator, slots, state, instruments }: CreationParts,
 ): Promise<Response> {
   const parameters = await requestParameters(request, url);
   const skipHead = parsedParameter(parameters, "skip_head", goBoolean) ?? false;
@@ -29,9 +38,23 @@ export async function handleCreateSnapshot(
   // Its download would be refused, and the snapshot be for nothing.
   slots.requireFree();
   holdOpen();
-  const name = await createSnapshot(creator, skipHead, request.signal);
+  const name = await measured(instruments, () => createSnapshot(creator, skipHead, request.signal));
+  state.confirm(name);
+  state.succeeded("snapshot");
   const query = new URLSearchParams(format === "" ? { name } : { format, name });
   return jsonResponse({ name }, 303, { Location: `./download?${query}` });
+}
+
+async function measured<T>(instruments: Instruments, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  let result: Result = "failure";
+  try {
+    const done = await work();
+    result = "success";
+    return done;
+  } finally {
+    instruments.snapshotCreated(result, (performance.now() - startedAt) / 1000);
+  }
 }
 
 async function createSnapshot(
@@ -51,13 +74,16 @@ async function createSnapshot(
 export async function handleListSnapshots(
   { holdOpen }: Exchange,
   snapshotDir: string,
+  state: State,
 ): Promise<Response> {
   holdOpen();
   const snapshots = await listSnapshots(snapshotDir);
-  return jsonResponse({ snapshots: snapshots.map(snapshotAnswer) });
+  return jsonResponse({
+    snapshots: snapshots.map((info) => snapshotAnswer(info, state.isConfirmed(info.name))),
+  });
 }
 
-function snapshotAnswer(info: SnapshotInfo): SnapshotAnswer {
+function snapshotAnswer(info: SnapshotInfo, confirmed: boolean): SnapshotAnswer {
   return {
     name: info.name,
     time: info.time?.toISOString() ?? null,
@@ -66,6 +92,7 @@ function snapshotAnswer(info: SnapshotInfo): SnapshotAnswer {
     min_time: isoTime(info.minTime),
     max_time: isoTime(info.maxTime),
     in_use: info.inUse,
+    confirmed,
   };
 }
 

@@ -103,7 +103,12 @@ function tryOpen(path: string, flags: number): number | undefined {
   }
 }
 
-function readMeta(block: string): BlockMeta | undefined {
+/**
+ * What a held block's meta.json says, following no symbolic link.
+ *
+ * @returns undefined if it can't be read, or isn't one
+ */
+export function readMeta(block: string): BlockMeta | undefined {
   const fd = tryOpen(`${block}/meta.json`, READ_FILE);
   if (fd === undefined) return undefined;
   try {

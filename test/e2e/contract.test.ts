@@ -183,6 +183,7 @@ table("Routes", {
       "min_time",
       "max_time",
       "in_use",
+      "confirmed",
     ]);
     await expectMethods("/api/snapshots", "GET");
   },

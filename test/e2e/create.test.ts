@@ -387,7 +387,7 @@ test("list shows the snapshots as a table, newest first", async () => {
   const { status, stdout, stderr } = await run("prombackup", ["list"], { env });
   expect([status, stderr]).toEqual([0, ""]);
   const [head = "", ...rows] = stdout.trimEnd().split("\n");
-  expect(head).toMatch(/^SNAPSHOT +BLOCKS +SIZE +FROM +TO +IN USE$/);
+  expect(head).toMatch(/^SNAPSHOT +BLOCKS +SIZE +FROM +TO +IN USE +CONFIRMED$/);
   const times = rows.map((row) => row.slice(0, 16));
   expect(times).toEqual(times.toSorted().reverse());
   expect(rows.some((row) => row.startsWith(`${snapshot}  `))).toBeTrue();

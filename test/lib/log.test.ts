@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
-import { logfmt, logfmtLog, plainLog } from "../../src/lib/log.ts";
+import { type LogLevel, logfmt, plainLog, serverLog } from "../../src/lib/log.ts";
+
+const LOGFMT = { format: "logfmt", level: "info" } as const;
 
 test("logfmt quotes what isn't plain, and lets no control character through", () => {
   expect(
@@ -11,7 +13,7 @@ test("logfmt quotes what isn't plain, and lets no control character through", ()
 
 test("the server's log is a line an event", () => {
   const lines: string[] = [];
-  const log = logfmtLog((line) => lines.push(line));
+  const log = serverLog((line) => lines.push(line), LOGFMT);
   log.info("first", { n: 1 });
   log.warn("second one");
   log.error("third", { error: "a b" });
@@ -24,7 +26,7 @@ test("the server's log is a line an event", () => {
 
 test("repeated lines aren't held back", () => {
   const lines: string[] = [];
-  const log = logfmtLog((line) => lines.push(line));
+  const log = serverLog((line) => lines.push(line), LOGFMT);
   for (let i = 0; i < 20; i++) log.info("same");
   expect(lines).toHaveLength(20);
 });
@@ -36,3 +38,35 @@ test("the command line's messages are the text alone", () => {
   log.warn("stays");
   expect(lines).toEqual(["prombackup: wrote x\n", "prombackup: warning: stays\n"]);
 });
+
+test("as JSON, it is an object a line, with no control character raw", () => {
+  const lines: string[] = [];
+  const log = serverLog((line) => lines.push(line), { format: "json", level: "info" });
+  log.warn("odd name", { name: "\u001b[31m\n\u009b\u202ex", n: 1 });
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/^[ -~]+\n$/);
+  expect(JSON.parse(lines[0] ?? "")).toEqual({
+    time: expect.stringMatching(/^\d{4}-.*Z$/),
+    level: "WARN",
+    msg: "odd name",
+    name: "\u001b[31m\n\u009b\u202ex",
+    n: 1,
+  });
+});
+
+test.each([
+  ["debug", ["a", "b", "c"]],
+  ["info", ["a", "b", "c"]],
+  ["warn", ["b", "c"]],
+  ["error", ["c"]],
+] satisfies [LogLevel, string[]][])(
+  "at level %s, what is less severe is left out",
+  (level, expected) => {
+    const lines: string[] = [];
+    const log = serverLog((line) => lines.push(line), { format: "logfmt", level });
+    log.info("a");
+    log.warn("b");
+    log.error("c");
+    expect(lines.map((line) => /msg=(\w+)/.exec(line)?.[1] ?? "")).toEqual(expected);
+  },
+);

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: Blob | Uint8Array;
+  /** A command that runs the program, such as `["setpriv", "--clear-groups"]`. */
+  readonly under?: readonly string[];
 }
 
 export interface Finished {
@@ -53,7 +55,8 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Finished> {
-  const child = Bun.spawn(commandLine(program, args, options.origin), {
+  const command = [...(options.under ?? []), ...commandLine(program, args, options.origin)];
+  const child = Bun.spawn(command, {
     env: cleanEnvironment(options.env),
     cwd: options.cwd ?? ROOT,
     stdin: options.stdin ?? null,
@@ -83,7 +86,14 @@ export async function startServer(
   options: RunOptions = {},
 ): Promise<RunningServer> {
   const child = Bun.spawn(
-    commandLine("prombackup-server", ["--listen-address", "127.0.0.1:0", ...args], options.origin),
+    [
+      ...(options.under ?? []),
+      ...commandLine(
+        "prombackup-server",
+        ["--listen-address", "127.0.0.1:0", ...args],
+        options.origin,
+      ),
+    ],
     {
       env: cleanEnvironment(options.env),
       stdout: "pipe",
@@ -100,7 +110,7 @@ export async function startServer(
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr) {
       log += decoder.decode(chunk, { stream: true });
-      const address = /msg=listening address=(\S+)/.exec(log)?.[1];
+      const address = /listening"?[ ,]"?address"?[=:]"?([^\s",}]+)/.exec(log)?.[1];
       if (address !== undefined) listening.resolve(`http://${address}`);
     }
     listening.reject(new Error(`the server ended before it listened:\n${log}`));

@@ -1,0 +1,220 @@
+import { describe, expect } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { makeSnapshot, ulid } from "../snapshots/support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { run, startServer } from "../support/programs.ts";
+import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
+import { tempDir } from "../support/temp.ts";
+import { fault } from "./fault.ts";
+
+const NAME = "20260101T000000Z-0123456789abcdef";
+
+function serve(endpoint: string, snapshotDir: string, ...args: string[]) {
+  const options = ["--prometheus-endpoint", endpoint, "--snapshot-dir", snapshotDir];
+  return startServer([...options, ...args]);
+}
+
+async function create(url: string) {
+  const args = ["create", "--server", url, "--output", "x"];
+  return run("prombackup", args, { cwd: tempDir() });
+}
+
+/** Something in Prometheus's place, for what the real one can't be made to do. */
+function fake(answer: (request: Request) => Response | Promise<Response>): string {
+  return String(Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: answer }).url);
+}
+
+const success = (name: string) => Response.json({ status: "success", data: { name } });
+
+const answers: [string, () => string, string, string][] = [
+  ["down", () => "http://127.0.0.1:1", "is Prometheus running", "nothing listens there"],
+  [
+    "hanging",
+    () => fake(() => new Promise(() => {})),
+    "did not finish the snapshot within 300ms",
+    "after --snapshot-timeout",
+  ],
+  [
+    "answering with a page",
+    () =>
+      fake(() => new Response("<html>Log in</html>", { headers: { "Content-Type": "text/html" } })),
+    "not in Prometheus's form",
+    "asks whether the endpoint is right",
+  ],
+  [
+    "answering with garbage",
+    () => fake(() => new Response(crypto.getRandomValues(new Uint8Array(60_000)))),
+    "not in Prometheus's form",
+    "asks whether the endpoint is right",
+  ],
+  [
+    "redirecting",
+    () => fake(() => new Response(null, { status: 302, headers: { Location: "/prometheus/" } })),
+    "redirects to /prometheus/: set --prometheus-endpoint",
+    "names the flag",
+  ],
+  [
+    "answering success for a directory that isn't there",
+    () => fake(() => success(NAME)),
+    "--snapshot-dir must be the",
+    "names the flag",
+  ],
+  [
+    "answering success with a path for a name",
+    () => fake(() => success("../../etc")),
+    "invalid snapshot name",
+    "refused",
+  ],
+];
+for (const [state, endpoint, message, holds] of answers) {
+  fault(
+    `Prometheus ${state}`,
+    `create fails in bounded time, in the operator's terms: ${holds}`,
+    async () => {
+      const server = await serve(endpoint(), tempDir(), "--snapshot-timeout", "300ms");
+      const { status, stderr } = await create(server.url);
+      expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+    },
+  );
+}
+
+describe("a real Prometheus", () => {
+  const HOLDS =
+    "create fails in the operator's terms, and tells the flag of Prometheus's that it takes";
+
+  fault("Prometheus without its admin API", HOLDS, async () => {
+    const prometheus = await startPrometheus({ adminApi: false });
+    const server = await serve(prometheus.url, prometheus.snapshotDir);
+    const { status, stderr } = await create(server.url);
+    expect([status, stderr]).toEqual([1, expect.stringContaining("--web.enable-admin-api")]);
+  });
+
+  fault(
+    "Prometheus killed (-9) while it takes a snapshot, and started again",
+    "the backup fails with the cause, and the next one succeeds",
+    async () => {
+      const { dataDir } = await makeBlocks({ hours: 2, series: 100 });
+      const prometheus = await startPrometheus({ dataDir });
+      const server = await serve(prometheus.url, prometheus.snapshotDir);
+      process.kill(prometheus.pid, "SIGSTOP");
+      const making = create(server.url);
+      await untilConnected(prometheus.url);
+      process.kill(prometheus.pid, "SIGKILL");
+      const { status, stderr } = await making;
+      expect([status, stderr]).toEqual([1, expect.stringContaining("can't reach Prometheus")]);
+
+      const again = Bun.spawn([...prometheus.command], { stdout: "ignore", stderr: "ignore" });
+      atEnd(async () => {
+        again.kill("SIGKILL");
+        await again.exited;
+      });
+      while (!(await answers200(`${prometheus.url}/-/ready`))) await Bun.sleep(20);
+      expect((await create(server.url)).status).toBe(0);
+    },
+  );
+});
+
+/** Until somebody has a connection to this address, as the kernel sees it. */
+async function untilConnected(url: string): Promise<void> {
+  const port = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, "0");
+  const established = new RegExp(`0100007F:${port} 01 `);
+  while (!established.test(readFileSync("/proc/self/net/tcp", "latin1"))) await Bun.sleep(5);
+}
+
+async function answers200(url: string): Promise<boolean> {
+  return fetch(url).then(
+    (response) => response.ok,
+    () => false,
+  );
+}
+
+describe("a snapshot that no answer confirmed", () => {
+  /** A Prometheus that begins a snapshot and fails, as one whose disk is full does. */
+  function failing(snapshotDir: string, spoil: (snapshot: string) => void): string {
+    return fake(() => {
+      spoil(makeSnapshot(snapshotDir, NAME, 3));
+      return Response.json({ status: "error", error: "no space left on device" }, { status: 500 });
+    });
+  }
+
+  async function listed(url: string): Promise<unknown> {
+    return (await fetch(`${url}/api/snapshots`)).json();
+  }
+
+  const spoils: [string, (snapshot: string) => void, string][] = [
+    ["a block without its index", (s) => rmSync(join(s, ulid(2), "index")), "has no index"],
+    [
+      "a block without its meta.json",
+      (s) => rmSync(join(s, ulid(1), "meta.json")),
+      "has no meta.json",
+    ],
+    [
+      "a block without its chunks",
+      (s) => rmSync(join(s, ulid(0), "chunks"), { recursive: true }),
+      "has no chunks",
+    ],
+    [
+      "a block that isn't finished",
+      (s) => mkdirSync(join(s, `${ulid(7)}.tmp-for-creation`)),
+      "is not finished",
+    ],
+  ];
+  for (const [what, spoil, message] of spoils) {
+    fault(
+      `Prometheus leaves a partial directory after a 500: ${what}`,
+      "listed as unconfirmed, on the page too; its download is refused, and says what is missing",
+      async () => {
+        const dir = tempDir();
+        const server = await serve(failing(dir, spoil), dir);
+        const { status, stderr } = await create(server.url);
+        expect([status, stderr]).toEqual([1, expect.stringContaining("no space left on device")]);
+        expect(await listed(server.url)).toMatchObject({
+          snapshots: [{ name: NAME, confirmed: false }],
+        });
+        expect(await (await fetch(server.url)).text()).toContain("unconfirmed");
+        const refused = await fetch(`${server.url}/api/download?name=${NAME}`);
+        expect([refused.status, await refused.text()]).toEqual([
+          500,
+          expect.stringMatching(
+            new RegExp(`snapshot ${NAME} is incomplete: its block \\S+ ${message}`),
+          ),
+        ]);
+        const pruned = await fetch(`${server.url}/api/prune`, { method: "POST" });
+        expect(await pruned.json()).toMatchObject({ removed: [NAME] });
+        expect(readdirSync(dir)).toEqual([]);
+      },
+    );
+  }
+
+  fault(
+    "a snapshot that somebody else asked Prometheus for",
+    "listed as unconfirmed, and sent when its structure is whole; one of ours is confirmed, after a restart too",
+    async () => {
+      const { dataDir } = await makeBlocks({ hours: 2, series: 100 });
+      const prometheus = await startPrometheus({ dataDir });
+      const stateDir = tempDir();
+      const first = await serve(prometheus.url, prometheus.snapshotDir, "--state-dir", stateDir);
+      const foreign = await fetch(`${prometheus.url}/api/v1/admin/tsdb/snapshot`, {
+        method: "POST",
+      });
+      const own = await fetch(`${first.url}/api/snapshot`, { method: "POST", redirect: "manual" });
+      const { name } = JSON.parse(await own.text());
+      await first.stop();
+      const second = await serve(prometheus.url, prometheus.snapshotDir, "--state-dir", stateDir);
+      const { data } = JSON.parse(await foreign.text());
+      const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+      const expected = [
+        { name: data.name, confirmed: false },
+        { name, confirmed: true },
+      ];
+      const { snapshots } = JSON.parse(await (await fetch(`${second.url}/api/snapshots`)).text());
+      expect(snapshots.toSorted(byName)).toMatchObject(expected.toSorted(byName));
+      for (const each of [name, data.name]) {
+        const answer = await fetch(`${second.url}/api/download?name=${each}`);
+        expect(answer.status).toBe(200);
+        await answer.bytes();
+      }
+    },
+  );
+});
