@@ -114,13 +114,13 @@ test("a directory that isn't empty is left alone", async () => {
 
 test("retention that would delete blocks refuses, by the flag and by Prometheus's own settings", async () => {
   const target = fresh();
-  const told = await refused(archive, "--data-dir", target, "--retention", "5h");
+  const told = await refused(archive, "--data-dir", target, "--retention", "4h");
   expect(told).toContain(oldest);
   expect(told).toContain("raise --storage.tsdb.retention.time first");
   const bySize = await refused(archive, "--data-dir", target, "--retention", "10y,8KB");
   expect(bySize).toContain("raise --storage.tsdb.retention.size first");
   const accepted = await restore(
-    ...[archive, "--data-dir", target, "--retention", "5h", "--accept-retention-loss"],
+    ...[archive, "--data-dir", target, "--retention", "4h", "--accept-retention-loss"],
   );
   expect([accepted.status, accepted.stdout]).toEqual([
     0,
@@ -130,7 +130,7 @@ test("retention that would delete blocks refuses, by the flag and by Prometheus'
   const running = await startPlain({
     program: findPrometheus("prometheus") ?? "",
     directory: tempDir(),
-    args: ["--storage.tsdb.retention.time=5h"],
+    args: ["--storage.tsdb.retention.time=4h"],
   });
   atEnd(() => running.stop());
   const asked = await restore(
@@ -340,7 +340,7 @@ test("an interrupted restore leaves nothing behind", async () => {
 
 test("a dry run changes nothing and tells all refusals; --json tells the plan", async () => {
   const { target, requireUntouched } = occupied();
-  const args = ["--data-dir", target, "--dry-run", "--json", "--retention", "5h"];
+  const args = ["--data-dir", target, "--dry-run", "--json", "--retention", "4h"];
   const { status, stdout } = await restore(archive, ...args);
   const { plan, error } = JSON.parse(stdout);
   expect([status, error]).toEqual([1, expect.stringContaining("(and 1 more, see the plan)")]);

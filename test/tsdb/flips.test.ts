@@ -30,7 +30,8 @@ async function isFound(block: Block, path: string, bit: number): Promise<boolean
     ...from,
     minTime: 0,
     maxTime: 0,
-    compaction: { ...from?.compaction, level: 0 },
+    // No sample depends on these.
+    compaction: { ...from?.compaction, level: 0, sources: [] },
   });
   expect(reads(meta)).toEqual(reads(before));
   expect(meta?.minTime).toBeLessThanOrEqual(before?.minTime ?? 0);
