@@ -1,4 +1,5 @@
 import { Client, type ClientLimits, DEFAULT_LIMITS, networkTransport } from "../api/client.ts";
+import { ALL_RIGHTS } from "../http/access/rights.ts";
 import { App } from "../http/app.ts";
 import { UsageError } from "../lib/errors.ts";
 import { httpUrl, optional, text } from "../lib/flags.ts";
@@ -110,6 +111,7 @@ async function withLocalApp<T>(
 /** There is no network in between, so nothing of it can stall. */
 const IN_PROCESS = {
   peer: undefined,
+  rights: ALL_RIGHTS,
   holdOpen: () => {},
   unsent: () => undefined,
   copies: false,

@@ -35,6 +35,18 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "ADDRESS",
         env: "PROMBACKUP_SERVER_LISTEN_ADDRESS",
       }),
+      "web.config.file": optional(text, {
+        description:
+          "TLS, users (basic_auth_users) and headers, in the form of Prometheus's own --web.config.file. Changes need no restart.",
+        valueHint: "FILE",
+        env: "PROMBACKUP_SERVER_WEB_CONFIG_FILE",
+      }),
+      "access-file": optional(text, {
+        description:
+          "What each user may do: read, create, prune. Without it, and for users that it doesn't name, everything.",
+        valueHint: "FILE",
+        env: "PROMBACKUP_SERVER_ACCESS_FILE",
+      }),
       "prometheus-endpoint": defaulted(httpUrl, "http://:9090", {
         description: "Base URL of Prometheus, which must run with --web.enable-admin-api.",
         valueHint: "URL",
@@ -131,6 +143,7 @@ export function serverCommand(workerUrl: URL): Command {
             }
           : undefined,
         shutdownGrace: options["shutdown-grace"],
+        access: { webConfig: options["web.config.file"], rights: options["access-file"] },
         stateDir: chooseStateDir(
           options["state-dir"],
           io.env["STATE_DIRECTORY"],

@@ -10,6 +10,7 @@ import { SnapshotCreator } from "../snapshots/create.ts";
 import { Leases } from "../snapshots/lease.ts";
 import { Downloads } from "../status/downloads.ts";
 import type { State } from "../status/state.ts";
+import { neededRights, type RoutePath } from "./access/rights.ts";
 import { handleDownload, RunningTransfers } from "./download.ts";
 import { handleHealthy, handleReady } from "./health.ts";
 import { handleMetrics } from "./metrics.ts";
@@ -159,12 +160,12 @@ const ANSWERED_WHILE_STOPPING: readonly string[] = [
   ROUTES.metrics,
 ];
 
-function page(path: string, methods: Route["methods"]): Route {
-  return { path, methods, api: false };
+function page(path: RoutePath, methods: Route["methods"]): Route {
+  return { path, methods, api: false, rights: neededRights(path) };
 }
 
-function api(path: string, methods: Route["methods"]): Route {
-  return { path, methods, api: true };
+function api(path: RoutePath, methods: Route["methods"]): Route {
+  return { path, methods, api: true, rights: neededRights(path) };
 }
 
 /** Logs an answered request, one line each. */

@@ -100,8 +100,9 @@ export async function startServer(
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr) {
       log += decoder.decode(chunk, { stream: true });
-      const address = /msg=listening address=(\S+)/.exec(log)?.[1];
-      if (address !== undefined) listening.resolve(`http://${address}`);
+      const [, address, more = ""] = /msg=listening address=(\S+)(.*)\n/.exec(log) ?? [];
+      const scheme = more.includes("tls=true") ? "https" : "http";
+      if (address !== undefined) listening.resolve(`${scheme}://${address}`);
     }
     listening.reject(new Error(`the server ended before it listened:\n${log}`));
   })();
