@@ -14,6 +14,7 @@ import {
 } from "../lib/flags.ts";
 import { logfmtLog } from "../lib/log.ts";
 import { chooseStateDir } from "../status/state-dir.ts";
+import { openHttpConfig } from "./connection.ts";
 
 const SECOND = 1000;
 
@@ -51,6 +52,12 @@ export function serverCommand(workerUrl: URL): Command {
         description: "Base URL of Prometheus, which must run with --web.enable-admin-api.",
         valueHint: "URL",
         env: "PROMBACKUP_SERVER_PROMETHEUS_ENDPOINT",
+      }),
+      "prometheus.http.config.file": optional(text, {
+        description:
+          "How to get into Prometheus: user and password, or a token, certificates, headers, in the form of promtool's --http.config.file.",
+        valueHint: "FILE",
+        env: "PROMBACKUP_SERVER_PROMETHEUS_HTTP_CONFIG_FILE",
       }),
       "snapshot-dir": required(text, {
         description: 'The directory "snapshots" within Prometheus\'s data directory.',
@@ -133,7 +140,7 @@ export function serverCommand(workerUrl: URL): Command {
         env: "PROMBACKUP_SERVER_SHUTDOWN_GRACE",
       }),
     },
-    run: (options, _operand, io) =>
+    run: async (options, _operand, io) =>
       serve({
         listen: options["listen-address"],
         autoprune: options.autoprune
@@ -155,6 +162,7 @@ export function serverCommand(workerUrl: URL): Command {
         },
         app: {
           prometheusEndpoint: options["prometheus-endpoint"],
+          prometheusHttp: await openHttpConfig(options["prometheus.http.config.file"]),
           snapshotDir: options["snapshot-dir"],
           snapshotTimeout: options["snapshot-timeout"],
           maxDownloads: options["max-downloads"],

@@ -1,6 +1,7 @@
 import { ROUTES } from "../api/contract.ts";
 import { type CompressorOptions, createCompressor } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
+import type { HttpConfig } from "../lib/http-config.ts";
 import type { Log } from "../lib/log.ts";
 import { RateLimit } from "../lib/rate-limit.ts";
 import { versionText } from "../lib/version.ts";
@@ -25,6 +26,8 @@ import { requestTarget } from "./target.ts";
 
 export interface AppSettings {
   readonly prometheusEndpoint: URL;
+  /** How to get into Prometheus, if that takes more than its URL. */
+  readonly prometheusHttp: HttpConfig | undefined;
   readonly snapshotDir: string;
   /** Milliseconds that Prometheus may take for a snapshot. */
   readonly snapshotTimeout: number;
@@ -63,7 +66,7 @@ export class App {
     private readonly log: Log,
   ) {
     const { snapshotDir, compression, prometheusEndpoint, snapshotTimeout } = settings;
-    const prometheus = new Prometheus(prometheusEndpoint);
+    const prometheus = new Prometheus(prometheusEndpoint, settings.prometheusHttp);
     this.leases = new Leases(snapshotDir);
     const clock = new PruneClock();
     this.pruneParts = { snapshotDir, clock, log };

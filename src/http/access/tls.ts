@@ -1,5 +1,4 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { errorText } from "../../lib/errors.ts";
+import { type ReadText, readPem, requireCertificates, requirePair } from "../../lib/pem.ts";
 import type { Section } from "../../lib/section.ts";
 
 /** How the listener speaks TLS, in the terms of Bun.serve. */
@@ -28,8 +27,6 @@ const CLIENT_AUTH_TYPES = [
 /** Bun gives the handler no word of the client's certificate, and no choice of these. */
 const NOT_HONOURED = ["cipher_suites", "curve_preferences", "client_allowed_sans"];
 
-type ReadText = (path: string) => Promise<string>;
-
 /** Reads `tls_server_config`. */
 export async function readTls(section: Section, readText: ReadText): Promise<ServerTls> {
   for (const key of NOT_HONOURED) {
@@ -40,31 +37,14 @@ export async function readTls(section: Section, readText: ReadText): Promise<Ser
   const minimum = VERSIONS[section.word("min_version", VERSION_NAMES) ?? "TLS12"];
   const maximum = VERSIONS[section.word("max_version", VERSION_NAMES) ?? "TLS13"];
   if (maximum < minimum) throw section.refuse("max_version", "is below min_version");
-  const cert = await pem(section, "cert", readText);
-  const key = await pem(section, "key", readText);
+  const cert = await readPem(section, "cert", readText);
+  const key = await readPem(section, "key", readText);
   const clients = await clientCertificates(section, readText);
   section.end();
   if (cert === undefined) throw section.refuse("cert_file", "is missing");
   if (key === undefined) throw section.refuse("key_file", "is missing");
-  requireCertificates(cert.text, cert.named, section);
-  requirePair(cert.text, key, section);
+  requirePair(cert, key, section);
   return { cert: cert.text, key: key.text, minVersion: minimum, maxVersion: maximum, ...clients };
-}
-
-interface Pem {
-  readonly text: string;
-  /** The key that it came from. */
-  readonly named: string;
-}
-
-/** What stands in the file itself, or in another that it names. */
-async function pem(section: Section, key: string, readText: ReadText): Promise<Pem | undefined> {
-  const fileKey = `${key}_file`;
-  section.exclusive(key, fileKey);
-  const inline = section.text(key);
-  const file = section.text(fileKey);
-  if (inline) return { text: inline, named: key };
-  return file ? { text: await readText(file), named: fileKey } : undefined;
 }
 
 async function clientCertificates(
@@ -72,8 +52,8 @@ async function clientCertificates(
   readText: ReadText,
 ): Promise<Pick<ServerTls, "ca" | "requestCert" | "rejectUnauthorized">> {
   const type = section.word("client_auth_type", CLIENT_AUTH_TYPES) ?? "NoClientCert";
-  const ca = await pem(section, "client_ca", readText);
-  if (ca !== undefined) requireCertificates(ca.text, ca.named, section);
+  const ca = await readPem(section, "client_ca", readText);
+  if (ca !== undefined) requireCertificates(ca, section);
   if (ca !== undefined && type === "NoClientCert")
     throw section.refuse(ca.named, "needs client_auth_type RequireAndVerifyClientCert");
   switch (type) {
@@ -91,29 +71,4 @@ async function clientCertificates(
         `${type} can't be honoured: RequireAndVerifyClientCert and NoClientCert can`,
       );
   }
-}
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-
-function requireCertificates(text: string, key: string, section: Section): void {
-  const found = text.match(CERTIFICATE) ?? [];
-  if (found.length === 0) throw section.refuse(key, "holds no certificate in PEM");
-  try {
-    for (const each of found) new X509Certificate(each);
-  } catch (cause) {
-    throw section.refuse(key, `holds a malformed certificate: ${errorText(cause)}`);
-  }
-}
-
-function requirePair(cert: string, key: Pem, section: Section): void {
-  let fits: boolean;
-  try {
-    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key.text));
-  } catch (cause) {
-    throw section.refuse(
-      key.named,
-      `holds no private key without a password in PEM: ${errorText(cause)}`,
-    );
-  }
-  if (!fits) throw section.refuse(key.named, "is not the private key of the certificate");
 }
