@@ -251,6 +251,14 @@ describe.skipIf(!needs("prometheus", "openssl", "curl"))("a Prometheus with TLS 
   }, 120_000);
 });
 
+/** Answers as Prometheus does when it has taken the snapshot that is there. */
+const snapshotting = Bun.serve({
+  port: 0,
+  hostname: "127.0.0.1",
+  fetch: () => Response.json({ status: "success", data: { name: NAME } }),
+});
+atEnd(() => snapshotting.stop(true));
+
 describe.skipIf(!needs("nginx", "curl"))("behind nginx, below a path", () => {
   const locations = (to: string) =>
     ["1.0", "1.1"]
@@ -298,6 +306,32 @@ describe.skipIf(!needs("nginx", "curl"))("behind nginx, below a path", () => {
       expect(await server.stop()).toBe(0);
       expect([await curl.exited, await curl.stderr.text()]).not.toEqual([0, expect.anything()]);
       expect(Bun.file(output).size).toBeLessThan(256 * 1024 * 1024);
+    },
+    60_000,
+  );
+
+  test.each(["1.0", "1.1"])(
+    "a server killed mid-way is a failed create by HTTP/%s",
+    async (version) => {
+      const dir = tempDir();
+      const server = await startServer([
+        ...[
+          "--prometheus-endpoint",
+          snapshotting.url.href,
+          "--snapshot-dir",
+          snapshotDir(64 << 20),
+        ],
+        ...["--limit-rate", "8M"],
+      ]);
+      const proxy = await startNginx(locations(server.url));
+      const output = join(dir, "a.tar");
+      const args = ["create", "--server", `${proxy}/v${version}/`, "--output", output];
+      const creating = run("prombackup", args);
+      await until(() => server.log().includes('path="/api/download?'));
+      await server.stop("SIGKILL");
+      const { status, stderr } = await creating;
+      expect([status, stderr]).toEqual([1, expect.any(String)]);
+      expect(readdirSync(dir)).toEqual([]);
     },
     60_000,
   );
