@@ -146,7 +146,8 @@ export class RestoreJob {
   }
 
   #checkCommand(): string {
-    const endpoint = this.#options.endpoint?.href ?? "http://localhost:9090";
+    // Without user and password: it is printed.
+    const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
     return checkCommand(this.#file, this.#request, endpoint);
   }
 }

@@ -31,7 +31,8 @@ export class Section {
   /** A mapping within; undefined if it isn't there or is empty. */
   section(key: string): Section | undefined {
     const value = this.#value(key);
-    return value == null ? undefined : Section.of(value, this.file, this.#pathOf(key));
+    const section = value == null ? undefined : Section.of(value, this.file, this.#pathOf(key));
+    return section?.values.size === 0 ? undefined : section;
   }
 
   text(key: string): string | undefined {

@@ -30,7 +30,7 @@ describe("without TLS", () => {
   test("an empty file asks for nothing", async () => {
     const nothing = { tls: undefined, users: undefined, headers: new Map() };
     expect(await read("")).toEqual(nothing);
-    expect(await read("basic_auth_users:\ntls_server_config:\n")).toEqual(nothing);
+    expect(await read("basic_auth_users:\ntls_server_config: {}\n")).toEqual(nothing);
     expect(await read("http_server_config: {http2: true}")).toEqual(nothing);
   });
 
