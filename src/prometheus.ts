@@ -1,5 +1,7 @@
 import { errorCode, errorText, Failure } from "./lib/errors.ts";
-import { fetchOptions, noAnswerReason } from "./lib/network.ts";
+import { hideUser } from "./lib/hide-user.ts";
+import type { HttpConfig } from "./lib/http-config.ts";
+import { noAnswerReason, sendRequest } from "./lib/network.ts";
 import { isSnapshotName } from "./snapshots/name.ts";
 
 /** Prometheus answered its snapshot call with a name that can't be a snapshot's. */
@@ -24,8 +26,14 @@ const STATUS_TIMEOUT_MS = 10_000;
 
 /** The calls of Prometheus's HTTP API that a backup and a restore need. */
 export class Prometheus {
-  /** @param endpoint Base URL, its path ending in a slash. */
-  constructor(private readonly endpoint: URL) {}
+  /**
+   * @param endpoint Base URL, its path ending in a slash.
+   * @param config How to get in, if that takes more than the URL.
+   */
+  constructor(
+    private readonly endpoint: URL,
+    private readonly config?: HttpConfig,
+  ) {}
 
   /**
    * Has Prometheus write a snapshot below its data directory (`POST
@@ -98,9 +106,10 @@ export class Prometheus {
 
   private async call(method: string, url: URL, signal: AbortSignal): Promise<Response> {
     try {
-      return await fetch(url, { ...fetchOptions(url), method, signal });
+      return await sendRequest(url, { method, signal }, this.config);
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
+      if (cause instanceof Failure) throw cause;
       const UnreachableError = errorCode(cause) === "ECONNREFUSED" ? PrometheusNotRunning : Failure;
       throw new UnreachableError(
         `can't reach Prometheus at ${this.shown}: ${noAnswerReason(cause)}: is Prometheus running, and is --prometheus-endpoint right?`,
@@ -130,12 +139,14 @@ export class Prometheus {
   private redirected(response: Response): Failure {
     const to = response.headers.get("Location") ?? "elsewhere";
     return new Failure(
-      `${this.shown} redirects to ${to}: set --prometheus-endpoint to where Prometheus itself is, with its route prefix`,
+      `${this.shown} redirects to ${hideUser(to)}: set --prometheus-endpoint to where Prometheus itself is, with its route prefix`,
     );
   }
 
   private refusal(status: number, answer: Record<string, unknown> | undefined): string {
     const reason = answer === undefined ? undefined : answer["error"];
+    if (status === 401)
+      return `${this.shown} lets nobody in without user and password: give them by --prometheus.http.config.file`;
     if (typeof reason !== "string") {
       return `${this.shown} answered ${status}, and not in Prometheus's form: is --prometheus-endpoint right?`;
     }

@@ -1,7 +1,9 @@
 import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Failure, retryable } from "../lib/errors.ts";
-import { fetchOptions, neverConnected, noAnswerReason } from "../lib/network.ts";
+import { hideUser } from "../lib/hide-user.ts";
+import type { HttpConfig } from "../lib/http-config.ts";
+import { neverConnected, noAnswerReason, sendRequest } from "../lib/network.ts";
 import { Silence } from "../lib/silence.ts";
 import {
   type DownloadStatus,
@@ -48,8 +50,9 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const LONGEST_RETRY_AFTER_MS = 5 * 60 * 1000;
 
 /** Sends requests over the network. */
-export const networkTransport: Transport = (request) =>
-  fetch(request, fetchOptions(new URL(request.url)));
+export function networkTransport(config: HttpConfig | undefined): Transport {
+  return ({ url, method, signal }) => sendRequest(new URL(url), { method, signal }, config);
+}
 
 /** How long a client waits, in milliseconds. */
 export interface ClientLimits {
@@ -198,7 +201,7 @@ export class Client {
       await response.body?.cancel();
       return new Refused(
         status,
-        `the server redirects to ${location}, which is not followed: name that address with --server if it is the right one`,
+        `the server redirects to ${hideUser(location)}, which is not followed: name that address with --server if it is the right one`,
       );
     }
     const text = (await boundedText(answer)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
@@ -206,7 +209,9 @@ export class Client {
     const hint =
       text === "404 page not found"
         ? ": this server doesn't offer that, or --server needs another path"
-        : "";
+        : status === 401
+          ? ": give user and password by --http.config.file"
+          : "";
     const refused = new Refused(status, `the server answered ${status}: ${text}${hint}`);
     const seconds = response.headers.get("Retry-After") ?? "";
     // Who names a time has done nothing yet; a proxy that lost its server doesn't know.

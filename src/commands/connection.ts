@@ -1,12 +1,22 @@
 import { Client, type ClientLimits, DEFAULT_LIMITS, networkTransport } from "../api/client.ts";
+import { ALL_RIGHTS } from "../http/access/rights.ts";
 import { App } from "../http/app.ts";
 import { UsageError } from "../lib/errors.ts";
 import { httpUrl, optional, text } from "../lib/flags.ts";
+import { HttpConfig } from "../lib/http-config.ts";
 import { interruptible } from "../lib/interrupt.ts";
 import type { Log } from "../lib/log.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { DEFAULT_HISTORY } from "../status/history.ts";
 import { State } from "../status/state.ts";
+
+/** How to get into a server that asks for more than its URL. */
+export const httpConfigFlag = optional(text, {
+  description:
+    "How to get into the server: user and password, or a token, certificates, headers, in the form of promtool's --http.config.file.",
+  valueHint: "FILE",
+  env: "PROMBACKUP_HTTP_CONFIG_FILE",
+});
 
 /** The flags that say whose snapshots a command works with. */
 export const connectionFlags = {
@@ -16,6 +26,7 @@ export const connectionFlags = {
     env: "PROMBACKUP_ENDPOINT",
     excludes: ["snapshot-dir"],
   }),
+  "http.config.file": httpConfigFlag,
   "snapshot-dir": optional(text, {
     description:
       'Work without a server, on Prometheus\'s own host: the directory "snapshots" within its data directory.',
@@ -25,12 +36,19 @@ export const connectionFlags = {
     description: "With --snapshot-dir: base URL of Prometheus. Without it, http://localhost:9090.",
     valueHint: "URL",
   }),
+  "prometheus.http.config.file": optional(text, {
+    description:
+      "With --snapshot-dir: how to get into Prometheus, in the form of --http.config.file.",
+    valueHint: "FILE",
+  }),
 };
 
 interface ConnectionOptions {
   readonly server: URL | undefined;
   readonly "snapshot-dir": string | undefined;
   readonly "prometheus-endpoint": URL | undefined;
+  readonly "http.config.file": string | undefined;
+  readonly "prometheus.http.config.file": string | undefined;
   readonly limits?: ClientLimits;
 }
 
@@ -53,7 +71,7 @@ export interface Connection {
  * Runs work with a client of a server; or of a server's app in this process, so that the same code
  * does it.
  */
-export function withConnection<T>(
+export async function withConnection<T>(
   options: ConnectionOptions,
   context: CommandContext,
   work: (connection: Connection) => Promise<T>,
@@ -66,21 +84,31 @@ export function withConnection<T>(
   } = options;
   if (snapshotDir !== undefined) {
     const endpoint = prometheus ?? new URL("http://localhost:9090/");
-    return withLocalApp(snapshotDir, endpoint, context, limits ?? DEFAULT_LIMITS, work);
+    const http = await openHttpConfig(options["prometheus.http.config.file"]);
+    return withLocalApp(snapshotDir, endpoint, http, context, limits ?? DEFAULT_LIMITS, work);
   }
   if (prometheus !== undefined) throw new UsageError("--prometheus-endpoint needs --snapshot-dir");
+  if (options["prometheus.http.config.file"] !== undefined)
+    throw new UsageError("--prometheus.http.config.file needs --snapshot-dir");
   if (server === undefined) {
     throw new UsageError(
       "--server (or PROMBACKUP_ENDPOINT) is required; without a server, --snapshot-dir",
     );
   }
-  const client = new Client(server, networkTransport, true, limits);
+  const http = await openHttpConfig(options["http.config.file"]);
+  const client = new Client(server, networkTransport(http), true, limits);
   return interruptible((signal) => work({ client, local: false, signal }));
+}
+
+/** @throws Failure that tells what is wrong with the file */
+export async function openHttpConfig(path: string | undefined): Promise<HttpConfig | undefined> {
+  return path === undefined ? undefined : HttpConfig.open(path);
 }
 
 async function withLocalApp<T>(
   snapshotDir: string,
   prometheusEndpoint: URL,
+  prometheusHttp: HttpConfig | undefined,
   context: CommandContext,
   limits: ClientLimits,
   work: (connection: Connection) => Promise<T>,
@@ -90,6 +118,7 @@ async function withLocalApp<T>(
   const settings = {
     snapshotDir,
     prometheusEndpoint,
+    prometheusHttp,
     snapshotTimeout: limits.answer,
     maxDownloads: Number.POSITIVE_INFINITY,
     stallTimeout: Number.POSITIVE_INFINITY,
@@ -110,6 +139,7 @@ async function withLocalApp<T>(
 /** There is no network in between, so nothing of it can stall. */
 const IN_PROCESS = {
   peer: undefined,
+  rights: ALL_RIGHTS,
   holdOpen: () => {},
   unsent: () => undefined,
   copies: false,

@@ -147,6 +147,7 @@ export class RestoreJob {
   }
 
   #checkCommand(): string {
+    // Without user and password: it is printed.
     const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
     return checkCommand(this.#file, this.#request, endpoint);
   }

@@ -15,6 +15,7 @@ import {
 } from "../lib/flags.ts";
 import { LOG_FORMATS, LOG_LEVELS, serverLog } from "../lib/log.ts";
 import { chooseStateDir } from "../status/state-dir.ts";
+import { openHttpConfig } from "./connection.ts";
 
 const SECOND = 1000;
 
@@ -36,10 +37,28 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "ADDRESS",
         env: "PROMBACKUP_SERVER_LISTEN_ADDRESS",
       }),
+      "web.config.file": optional(text, {
+        description:
+          "TLS, users (basic_auth_users) and headers, in the form of Prometheus's own --web.config.file. Changes need no restart.",
+        valueHint: "FILE",
+        env: "PROMBACKUP_SERVER_WEB_CONFIG_FILE",
+      }),
+      "access-file": optional(text, {
+        description:
+          "What each user may do: read, create, prune. Without it, and for users that it doesn't name, everything.",
+        valueHint: "FILE",
+        env: "PROMBACKUP_SERVER_ACCESS_FILE",
+      }),
       "prometheus-endpoint": defaulted(httpUrl, "http://:9090", {
         description: "Base URL of Prometheus, which must run with --web.enable-admin-api.",
         valueHint: "URL",
         env: "PROMBACKUP_SERVER_PROMETHEUS_ENDPOINT",
+      }),
+      "prometheus.http.config.file": optional(text, {
+        description:
+          "How to get into Prometheus: user and password, or a token, certificates, headers, in the form of promtool's --http.config.file.",
+        valueHint: "FILE",
+        env: "PROMBACKUP_SERVER_PROMETHEUS_HTTP_CONFIG_FILE",
       }),
       "snapshot-dir": required(text, {
         description: 'The directory "snapshots" within Prometheus\'s data directory.',
@@ -132,7 +151,7 @@ export function serverCommand(workerUrl: URL): Command {
         env: "PROMBACKUP_SERVER_SHUTDOWN_GRACE",
       }),
     },
-    run: (options, _operand, io) =>
+    run: async (options, _operand, io) =>
       serve({
         listen: options["listen-address"],
         autoprune: options.autoprune
@@ -142,6 +161,7 @@ export function serverCommand(workerUrl: URL): Command {
             }
           : undefined,
         shutdownGrace: options["shutdown-grace"],
+        access: { webConfig: options["web.config.file"], rights: options["access-file"] },
         stateDir: chooseStateDir(
           options["state-dir"],
           io.env["STATE_DIRECTORY"],
@@ -153,6 +173,7 @@ export function serverCommand(workerUrl: URL): Command {
         },
         app: {
           prometheusEndpoint: options["prometheus-endpoint"],
+          prometheusHttp: await openHttpConfig(options["prometheus.http.config.file"]),
           snapshotDir: options["snapshot-dir"],
           snapshotTimeout: options["snapshot-timeout"],
           maxDownloads: options["max-downloads"],

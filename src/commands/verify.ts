@@ -16,6 +16,7 @@ import {
   textReport,
   type VerifyResult,
 } from "../verify/report.ts";
+import { httpConfigFlag, openHttpConfig } from "./connection.ts";
 
 const flags = {
   sha256: optional(sha256Hex, {
@@ -26,6 +27,7 @@ const flags = {
     description: "Compare with this server's record of its latest downloads.",
     valueHint: "URL",
   }),
+  "http.config.file": httpConfigFlag,
   id: optional(text, {
     description:
       "Compare with the server's record of this download (the server by --server or PROMBACKUP_ENDPOINT).",
@@ -55,7 +57,8 @@ export function verifyCommand(): Command {
     flags,
     run: async (options, file = "-", io) => {
       const server = options.server ?? serverForId(options.id, io.env["PROMBACKUP_ENDPOINT"]);
-      const client = server && new Client(server, networkTransport);
+      const http = await openHttpConfig(server && options["http.config.file"]);
+      const client = server && new Client(server, networkTransport(http));
       const result = await interruptible((signal) => verify(file, options, client, io, signal));
       if (options.json) io.out(`${JSON.stringify(jsonReport(result), null, 2)}\n`);
       else io.out(textReport(result));

@@ -1,6 +1,7 @@
 import { ROUTES } from "../api/contract.ts";
 import { type CompressorOptions, createCompressor } from "../archive/write.ts";
 import { errorText, Failure } from "../lib/errors.ts";
+import type { HttpConfig } from "../lib/http-config.ts";
 import type { Log } from "../lib/log.ts";
 import { RateLimit } from "../lib/rate-limit.ts";
 import { versionText } from "../lib/version.ts";
@@ -10,6 +11,7 @@ import { SnapshotCreator } from "../snapshots/create.ts";
 import { Leases } from "../snapshots/lease.ts";
 import { Downloads } from "../status/downloads.ts";
 import type { State } from "../status/state.ts";
+import { neededRights, type RoutePath } from "./access/rights.ts";
 import { handleDownload, RunningTransfers } from "./download.ts";
 import { handleHealthy, handleReady } from "./health.ts";
 import { Instruments } from "./instruments.ts";
@@ -25,6 +27,8 @@ import { requestTarget } from "./target.ts";
 
 export interface AppSettings {
   readonly prometheusEndpoint: URL;
+  /** How to get into Prometheus, if that takes more than its URL. */
+  readonly prometheusHttp: HttpConfig | undefined;
   readonly snapshotDir: string;
   /** Milliseconds that Prometheus may take for a snapshot. */
   readonly snapshotTimeout: number;
@@ -64,7 +68,7 @@ export class App {
     private readonly log: Log,
   ) {
     const { snapshotDir, compression, prometheusEndpoint, snapshotTimeout } = settings;
-    const prometheus = new Prometheus(prometheusEndpoint);
+    const prometheus = new Prometheus(prometheusEndpoint, settings.prometheusHttp);
     this.leases = new Leases(snapshotDir);
     const clock = new PruneClock();
     this.pruneParts = { snapshotDir, clock, state, instruments: this.instruments, log };
@@ -179,12 +183,12 @@ const ANSWERED_WHILE_STOPPING: readonly string[] = [
   ROUTES.metrics,
 ];
 
-function page(path: string, methods: Route["methods"]): Route {
-  return { path, methods, api: false };
+function page(path: RoutePath, methods: Route["methods"]): Route {
+  return { path, methods, api: false, rights: neededRights(path) };
 }
 
-function api(path: string, methods: Route["methods"]): Route {
-  return { path, methods, api: true };
+function api(path: RoutePath, methods: Route["methods"]): Route {
+  return { path, methods, api: true, rights: neededRights(path) };
 }
 
 /**

@@ -6,12 +6,15 @@ import {
   SnapshotInvalid,
   SnapshotNotFound,
 } from "../snapshots/errors.ts";
+import type { Right } from "./access/rights.ts";
 import { HttpError, textResponse } from "./respond.ts";
 
 /** What of a request's connection a handler may need. */
 export interface Connection {
   /** Who asks, for the log; undefined within one process. */
   readonly peer: string | undefined;
+  /** What who asks may do. */
+  readonly rights: ReadonlySet<Right>;
   /** Lifts the server's idle time limit for this exchange, which would cut a slow one. */
   readonly holdOpen: () => void;
   /** Bytes of the answer that the kernel still has to send; undefined if none, or none are known. */
@@ -39,6 +42,8 @@ export interface Route {
   readonly methods: Readonly<Record<string, Handler>>;
   /** An API route answers OPTIONS, and tells its methods in Access-Control-Allow-Methods. */
   readonly api: boolean;
+  /** Who asks must have one of them; none: it is for everyone. */
+  readonly rights: readonly Right[];
 }
 
 /** Finds the handler of a request and tells its errors in the contract's form. */
@@ -77,6 +82,10 @@ async function answer(route: Route, exchange: Exchange): Promise<Response> {
     return textResponse(405, "Method Not Allowed", {
       Allow: Object.keys(route.methods).join(", "),
     });
+  }
+  if (route.rights.length > 0 && !route.rights.some((right) => exchange.rights.has(right))) {
+    const right = route.rights.map((each) => JSON.stringify(each)).join(" or ");
+    return textResponse(403, `this user lacks the right ${right}`);
   }
   try {
     return await handler(exchange);

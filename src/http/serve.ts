@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import type { Server } from "bun";
 import { HEADERS } from "../api/contract.ts";
-import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { resetConnection, resetConnections, unsentBytes } from "../lib/tcp.ts";
 import { startAutoprune } from "../snapshots/autoprune.ts";
@@ -9,14 +9,11 @@ import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { sweepLeftovers } from "../snapshots/remove.ts";
 import type { HistoryLimits } from "../status/history.ts";
 import { State } from "../status/state.ts";
+import { Access } from "./access/access.ts";
+import type { AccessPaths } from "./access/load.ts";
 import { App, type AppSettings, defectResponse, logRequest } from "./app.ts";
+import { type Handlers, IDLE_SECONDS, type ListenAddress, Listener } from "./listener.ts";
 import type { Connection } from "./router.ts";
-
-export interface ListenAddress {
-  /** Undefined: all interfaces. */
-  readonly hostname: string | undefined;
-  readonly port: number;
-}
 
 export interface ServeSettings {
   readonly listen: ListenAddress;
@@ -24,17 +21,15 @@ export interface ServeSettings {
   /** Milliseconds that downloads may run on after a signal. */
   readonly shutdownGrace: number;
   readonly app: AppSettings;
+  readonly access: AccessPaths;
   /** Where the record of downloads is kept; undefined: in memory alone. */
   readonly stateDir: string | undefined;
   readonly history: HistoryLimits;
   readonly log: Log;
 }
 
-/** Forms have some dozen bytes; nothing else is ever sent to us. */
-const MAX_BODY_BYTES = 64 * 1024;
-
-/** How long a connection may be silent, in seconds. */
-const IDLE_SECONDS = 10;
+/** How often the files of the access configuration are looked at. */
+const ACCESS_INTERVAL_MS = 500;
 
 /** How long the last answers may take to leave. */
 const LAST_ANSWERS_MS = 1000;
@@ -55,13 +50,21 @@ export async function serve(settings: ServeSettings): Promise<void> {
     app: { snapshotDir },
   } = settings;
   await checkSnapshotDir(snapshotDir, log);
+  const access = await Access.open(settings.access, log);
   await finishRemovals(snapshotDir, log);
   const state = State.open(settings.stateDir, settings.history, log);
   const app = new App(settings.app, state, log);
   const stopSignal = nextStopSignal();
   await requireResolvable(settings.listen.hostname);
-  const server = listen(settings.listen, app, log);
-  log.info("listening", { address: shownAddress(settings.listen.hostname, server.port) });
+  const { hostname } = settings.listen;
+  const listener = new Listener(settings.listen, access.tls, handlers(app, access, log));
+  access.onTls((tls) => listener.replaceTls(tls));
+  const refresher = setInterval(() => void access.refresh(), ACCESS_INTERVAL_MS);
+  warnIfOpen(access, hostname, log);
+  log.info("listening", {
+    address: shownAddress(hostname, listener.port),
+    tls: access.tls === undefined ? undefined : true,
+  });
   const { autoprune } = settings;
   const pruner =
     autoprune &&
@@ -74,16 +77,17 @@ export async function serve(settings: ServeSettings): Promise<void> {
   pruner?.stop();
   const graceEnds = performance.now() + settings.shutdownGrace;
   await app.stop(settings.shutdownGrace);
+  clearInterval(refresher);
   // What is on its way gets out; of a client that doesn't take it, nothing must look like a clean end.
   const timeLeft = Math.max(graceEnds - performance.now(), LAST_ANSWERS_MS);
   const cut = Promise.withResolvers<void>();
   const cutter = setTimeout(() => {
-    resetConnections(server.port ?? 0);
+    resetConnections(listener.port);
     cut.resolve();
   }, timeLeft);
-  await Promise.race([server.stop(), cut.promise]);
+  await Promise.race([listener.stop(), cut.promise]);
   clearTimeout(cutter);
-  await server.stop(true);
+  await listener.cut();
   log.info("stopped");
 }
 
@@ -109,39 +113,36 @@ async function requireResolvable(hostname: string | undefined): Promise<void> {
   });
 }
 
-function listen({ hostname, port }: ListenAddress, app: App, log: Log): Server<undefined> {
-  try {
-    return Bun.serve({
-      ...(hostname === undefined ? {} : { hostname }),
-      port,
-      maxRequestBodySize: MAX_BODY_BYTES,
-      idleTimeout: IDLE_SECONDS,
-      development: false,
-      // Outside of development Bun would share the port with whoever listens there already.
-      reusePort: false,
-      fetch: async (request, server) => {
-        const since = performance.now();
-        const connection = connectionOf(request, server);
-        const response = await app.fetch(request, connection);
-        logRequest(log, request, response, { peer: connection.peer, since });
-        // A limit that was lifted stays so, for an idle client too; a download has a guard of its own.
-        if (!response.headers.has(HEADERS.downloadId)) server.timeout(request, IDLE_SECONDS);
-        return response;
-      },
-      error: (error) => defectResponse(log, error),
-    });
-  } catch (cause) {
-    const address = `${hostname ?? ""}:${port}`;
-    if (errorCode(cause) === "EADDRINUSE") {
-      throw new Failure(
-        `${address} is in use by another program: name another --listen-address, or stop that program (ss -ltnp shows it)`,
-      );
-    }
-    throw new Failure(`can't listen on ${address}`, { cause });
-  }
+/** What becomes of a request on the network: who may come in, the app's answer, a line in the log. */
+function handlers(app: App, access: Access, log: Log): Handlers {
+  return {
+    fetch: async (request, server) => {
+      const since = performance.now();
+      const connection = connectionOf(request, server);
+      const admission = await access.admit(request);
+      const response =
+        "refusal" in admission
+          ? admission.refusal
+          : await app.fetch(request, { ...connection, rights: admission.rights });
+      logRequest(log, request, response, { peer: connection.peer, since });
+      // A limit that was lifted stays so, for an idle client too; a download has a guard of its own.
+      if (!response.headers.has(HEADERS.downloadId)) server.timeout(request, IDLE_SECONDS);
+      return access.decorate(response);
+    },
+    error: (error) => access.decorate(defectResponse(log, error)),
+  };
 }
 
-function connectionOf(request: Request, server: Server<undefined>): Connection {
+function warnIfOpen(access: Access, hostname: string | undefined, log: Log): void {
+  const loopback = hostname !== undefined && /^(?:localhost|127\.[\d.]+|::1)$/i.test(hostname);
+  if (loopback || !access.open) return;
+  log.warn(
+    "everyone who reaches this address can take and remove snapshots: set basic_auth_users in a --web.config.file, or listen on loopback behind a proxy",
+    { address: hostname ?? "all interfaces" },
+  );
+}
+
+function connectionOf(request: Request, server: Server<undefined>): Omit<Connection, "rights"> {
   const peer = server.requestIP(request);
   const port = server.port ?? 0;
   return {

@@ -2,6 +2,7 @@ import { type ArgsDef, type CommandDef, defineCommand } from "citty";
 import { UsageError } from "./errors.ts";
 import { type Environment, type Flags, type FlagValues, flagValue } from "./flags.ts";
 import { flagsHelp, wrap } from "./help.ts";
+import { hideUser } from "./hide-user.ts";
 
 /** What a command prints and where it learns of the world; tests hand in their own. */
 export interface Io {
@@ -104,7 +105,8 @@ function operand(definition: Described, words: readonly string[]): string | unde
   const [first, ...surplus] = words;
   const expected = definition.operand;
   const unexpected = expected === undefined ? first : surplus[0];
-  if (unexpected !== undefined) throw new UsageError(`unexpected argument: ${unexpected}`);
+  if (unexpected !== undefined)
+    throw new UsageError(`unexpected argument: ${hideUser(unexpected)}`);
   if (expected?.required && !first)
     throw new UsageError(`${expected.name} is missing: ${expected.description}`);
   return first;

@@ -1,5 +1,6 @@
 import { parseDuration } from "./duration.ts";
 import { errorText, UsageError } from "./errors.ts";
+import { hideUser } from "./hide-user.ts";
 
 /**
  * One flag of a command line, and how its text becomes a value. Both programs define their flags in
@@ -181,15 +182,10 @@ export function flagValue<T>(
   } catch (cause) {
     const source = given === undefined && fromEnv !== undefined ? flag.env : `--${name}`;
     throw new UsageError(
-      `invalid value ${JSON.stringify(withoutUserinfo(value ?? ""))} for ${source}: ${errorText(cause)}`,
+      `invalid value ${JSON.stringify(hideUser(value ?? ""))} for ${source}: ${errorText(cause)}`,
       { cause },
     );
   }
-}
-
-/** What stands before the host of a URL may be a password, which no message repeats. */
-function withoutUserinfo(text: string): string {
-  return text.replace(/\/\/[^/]*@/, "//***@");
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,6 +3,7 @@ import { parseArgv } from "./argv.ts";
 import type { Command, Io } from "./command.ts";
 import { DamagedError, UsageError } from "./errors.ts";
 import type { Flags } from "./flags.ts";
+import { hideUser } from "./hide-user.ts";
 
 /** The exit statuses of both programs. */
 export const EXIT = { done: 0, failed: 1, usage: 2, damaged: 3 } as const;
@@ -48,7 +49,7 @@ export async function runCommands(
   const command = program.commands.find((candidate) => candidate.name === name);
   if (parsed.help) return io.out(command?.help(program.name) ?? program.help());
   if (name === undefined) throw new UsageError("no command given");
-  if (command === undefined) throw new UsageError(`unknown command: ${name}`);
+  if (command === undefined) throw new UsageError(`unknown command: ${hideUser(name)}`);
   for (const flag of parsed.flags.keys()) {
     if (!(flag in command.flags))
       throw new UsageError(`unknown flag: --${flag} is not a flag of ${name}`);

@@ -110,8 +110,10 @@ export async function startServer(
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr) {
       log += decoder.decode(chunk, { stream: true });
-      const address = /listening"?[ ,]"?address"?[=:]"?([^\s",}]+)/.exec(log)?.[1];
-      if (address !== undefined) listening.resolve(`http://${address}`);
+      const [, address, more = ""] =
+        /listening"?[ ,]"?address"?[=:]"?([^\s",}]+)(.*)\n/.exec(log) ?? [];
+      const scheme = /tls"?[=:]true/.test(more) ? "https" : "http";
+      if (address !== undefined) listening.resolve(`${scheme}://${address}`);
     }
     listening.reject(new Error(`the server ended before it listened:\n${log}`));
   })();
