@@ -1,5 +1,6 @@
 import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
 import type { TarEntry } from "../archive/tar/reader.ts";
+import { checksHere } from "../tsdb/checks.ts";
 import { Extraction } from "./extract.ts";
 import { mark } from "./marker.ts";
 import type { Ownership } from "./ownership.ts";
@@ -30,7 +31,7 @@ export async function stage(
   wanted: (ulid: string) => boolean,
 ): Promise<Staged> {
   const data = staging.makeData();
-  const contents = new BlockContents("structure");
+  const contents = new BlockContents(checksHere("structure"));
   const extraction = new Extraction(data, staging.path, ownership, wanted);
   const found = await survey(entries, (admitted) => contents.watch(extraction.watch(admitted)));
   return {
