@@ -11,8 +11,8 @@ export interface BlockChecks {
 /** The check of one block; what it promises is said of {@link BlockCheck}. */
 export interface RunningCheck {
   directory(path: string): void;
-  /** The file before must have ended. */
-  open(path: string): RunningFile;
+  /** The file before must have ended. The size, in bytes, is what is announced. */
+  open(path: string, size: number): RunningFile;
   finish(): Promise<BlockResult>;
   close(): void;
 }

@@ -68,14 +68,15 @@ export class BlockContents {
    * @returns what is to be given its bytes, if there are any to check
    * @throws DamagedError if the files of a block don't stand together
    */
-  async begin({ path, type }: Pick<TarEntry, "path" | "type">): Promise<RunningFile | undefined> {
+  async begin(member: Pick<TarEntry, "path" | "type" | "size">): Promise<RunningFile | undefined> {
+    const { path, type, size } = member;
     const components = pathComponents(path);
     const [, ulid, ...rest] = "bad" in components ? [] : components;
     if (ulid === undefined || !isUlid(ulid)) return undefined;
     const check = await this.#block(ulid);
     const within = rest.join("/");
     if (type === "directory" && within !== "") check.directory(within);
-    return type === "file" && within !== "" ? check.open(within) : undefined;
+    return type === "file" && within !== "" ? check.open(within, size) : undefined;
   }
 
   /** Says that all members came, and waits for what is at work. */

@@ -45,8 +45,8 @@ export class CheckCrew {
     };
     return {
       directory: (path) => thread.tell(id, { step: "directory", path }),
-      open: (path) => {
-        thread.tell(id, { step: "open", path });
+      open: (path, size) => {
+        thread.tell(id, { step: "open", path, size });
         return file;
       },
       finish: () => {

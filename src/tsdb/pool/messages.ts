@@ -13,7 +13,8 @@ export type CheckRequest =
 
 export type CheckStep =
   | { readonly step: "begin"; readonly block: string; readonly level: CheckLevel }
-  | { readonly step: "directory" | "open"; readonly path: string }
+  | { readonly step: "directory"; readonly path: string }
+  | { readonly step: "open"; readonly path: string; readonly size: number }
   | { readonly step: "push"; readonly piece: number; readonly length: number }
   | { readonly step: "end" | "finish" | "close" };
 

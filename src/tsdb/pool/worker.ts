@@ -37,7 +37,7 @@ async function run(id: number, step: CheckStep): Promise<void> {
   if (found === undefined) return;
   if (bytes !== undefined) found.file?.push(bytes);
   else if (step.step === "directory") found.check.directory(step.path);
-  else if (step.step === "open") found.file = found.check.open(step.path);
+  else if (step.step === "open") found.file = found.check.open(step.path, step.size);
   else if (step.step === "end") found.file?.end();
   else if (step.step === "close") drop(id);
   else {

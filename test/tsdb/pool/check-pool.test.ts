@@ -83,7 +83,7 @@ test("a stream that stalls holds up no other", async () => {
   const stalled = pool.checks("structure");
   const bytes = new Uint8Array(1_000_000).fill(1);
   const open = Array.from({ length: 10 }, (_, i) => stalled.begin(`stalled ${i}`));
-  for (const check of open) await check.open("chunks/000001").push(bytes);
+  for (const check of open) await check.open("chunks/000001", bytes.length).push(bytes);
   const tiny = [tinyBlock()];
   expect((await checkAll(pool.checks("full"), tiny, 100)).blocks).toMatchObject([{ samples: 3 }]);
   for (const check of open) check.close();
