@@ -1,18 +1,21 @@
 import { describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { findPrometheus } from "../../scripts/prometheus.ts";
+import { makeRandomWalk } from "../../scripts/random-walk.ts";
 import { isUlid } from "../../src/tsdb/meta.ts";
 import { atEnd } from "../support/at-end.ts";
 import { compiledPrograms } from "../support/compiled.ts";
 import { type RunningServer, startServer } from "../support/programs.ts";
-import { makeBlocks } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 
 const NAME = "20260101T000000Z-0123456789abcdef";
 const FORMATS = ["tar", "tgz", "tzst"] as const;
 
-// Large enough to be on its way before a block of it is known.
-const { dataDir } = await makeBlocks({ hours: 6, series: 600 });
+// Segments of more than 1 MiB: the threads that compress read these by themselves if nobody checks.
+const dataDir = tempDir();
+const walk = { dataDir, hours: 6, series: 500, stepSeconds: 15, kind: "dense" } as const;
+await makeRandomWalk(findPrometheus("promtool") ?? "", walk);
 const blocks = readdirSync(dataDir).filter(isUlid).sort();
 const sound = snapshotOf();
 const plain = await start(sound);
