@@ -8,15 +8,12 @@ const MOST_THREADS = 8;
 /**
  * Runs work with checks on the cores there are. With one core they stay on this thread: another would
  * only be in the way.
- *
- * @param level undefined: without checks
  */
 export async function withChecks<T>(
-  level: CheckLevel | undefined,
+  level: CheckLevel,
   workerUrl: URL,
-  work: (checks: BlockChecks | undefined) => Promise<T>,
+  work: (checks: BlockChecks) => Promise<T>,
 ): Promise<T> {
-  if (level === undefined) return work(undefined);
   const cores = navigator.hardwareConcurrency;
   if (cores === 1) return work(checksHere(level));
   const pool = new CheckPool(workerUrl, Math.min(cores, MOST_THREADS));

@@ -15,6 +15,7 @@ import {
 } from "../lib/flags.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatBytes } from "../lib/units.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import { withChecks } from "./checks.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 
@@ -89,10 +90,11 @@ export function createCommand(context: CommandContext): Command {
           removeSnapshot: options["remove-snapshot"] ?? local,
           retries: options.retries,
         };
-        const level = options.verify ? "structure" : undefined;
-        const backup = await withChecks(level, context.checkWorkerUrl, (checks) =>
-          createBackup(client, { ...request, checks }, context.log, signal),
-        );
+        const make = (checks: BlockChecks | undefined) =>
+          createBackup(client, { ...request, checks }, context.log, signal);
+        const backup = options.verify
+          ? await withChecks("structure", context.checkWorkerUrl, make)
+          : await make(undefined);
         if (json) io.out(`${JSON.stringify(backup, null, 2)}\n`);
         else tell(backup, context.log);
       });

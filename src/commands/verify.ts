@@ -59,10 +59,11 @@ export function verifyCommand({ checkWorkerUrl }: CommandContext): Command {
     run: async (options, file = "-", io) => {
       const server = options.server ?? serverForId(options.id, io.env["PROMBACKUP_ENDPOINT"]);
       const client = server && new Client(server, networkTransport);
-      const level = options.quick ? undefined : options.full ? "full" : "structure";
-      const result = await withChecks(level, checkWorkerUrl, (checks) =>
-        interruptible((signal) => verify(file, options, client, io, checks, signal)),
-      );
+      const work = (checks: BlockChecks | undefined) =>
+        interruptible((signal) => verify(file, options, client, io, checks, signal));
+      const result = options.quick
+        ? await work(undefined)
+        : await withChecks(options.full ? "full" : "structure", checkWorkerUrl, work);
       if (options.json) io.out(`${JSON.stringify(jsonReport(result), null, 2)}\n`);
       else io.out(textReport(result));
       requireGood(result);
