@@ -4,10 +4,12 @@ import { join, resolve } from "node:path";
 const ROOT = resolve(import.meta.dir, "..");
 
 const PROGRAMS = [
-  // The worker is an entry point of its own: the bundler can't see it behind a computed URL.
-  { name: "prombackup-server", entries: ["src/server.ts", "src/archive/compress/worker.ts"] },
-  { name: "prombackup", entries: ["src/cli.ts", "src/archive/compress/worker.ts"] },
+  { name: "prombackup-server", entry: "src/server.ts" },
+  { name: "prombackup", entry: "src/cli.ts" },
 ];
+
+/** Entry points of their own: the bundler can't see them behind a computed URL. */
+const WORKERS = ["src/archive/compress/worker.ts", "src/tsdb/pool/worker.ts"];
 
 /** Compiles both programs into `directory`, which is made if it is missing. Throws on any failure. */
 export async function build(directory: string): Promise<void> {
@@ -16,7 +18,9 @@ export async function build(directory: string): Promise<void> {
     PROMBACKUP_BUILT: JSON.stringify(buildTime()),
   };
   const target = resolve(directory);
-  for (const { name, entries } of PROGRAMS) await compile(target, name, entries, define);
+  for (const { name, entry } of PROGRAMS) {
+    await compile(target, name, [entry, ...WORKERS], define);
+  }
 }
 
 async function compile(

@@ -16,10 +16,11 @@ const context = {
   log: plainLog(NAME, (line) => void process.stderr.write(line)),
   // Written here since a compiled program finds its other entry points relative to the entry alone.
   workerUrl: new URL("./archive/compress/worker.ts", import.meta.url),
+  checkWorkerUrl: new URL("./tsdb/pool/worker.ts", import.meta.url),
 };
 const work = [
   createCommand(context),
-  verifyCommand(),
+  verifyCommand(context),
   restoreCommand(context),
   listCommand(context),
   pruneCommand(context),

@@ -7,7 +7,10 @@ import { versionText } from "./lib/version.ts";
 const NAME = "prombackup-server";
 
 // Written here since a compiled program finds its other entry points relative to the entry alone.
-const command = serverCommand(new URL("./archive/compress/worker.ts", import.meta.url));
+const command = serverCommand({
+  compress: new URL("./archive/compress/worker.ts", import.meta.url),
+  check: new URL("./tsdb/pool/worker.ts", import.meta.url),
+});
 
 // Backups go on when nobody reads the log any more.
 process.stderr.on("error", () => {});

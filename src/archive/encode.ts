@@ -16,7 +16,27 @@ export type TarPiece =
   /** Headers, padding, contents of files up to 1 MiB. */
   | { readonly bytes: Uint8Array; readonly startsRun: boolean }
   /** The contents of a larger file; whoever wants it beyond the next piece must hold it. */
-  | { readonly file: PlannedFile };
+  | {
+      readonly file: PlannedFile;
+      /** To be shown all of them, in their order and before the next piece is asked for. */
+      readonly content: ContentWatcher | undefined;
+    };
+
+/** Sees the members of a tar before its consumer does. What it throws ends the tar. */
+export interface MemberWatcher {
+  /** Answers what is to see the contents, if it wants to. Paths are those in the archive. */
+  begin(member: Pick<Member, "path" | "type" | "size">): Promise<ContentWatcher | undefined>;
+  /** All were seen; the end of the tar waits for this. */
+  end(): Promise<void>;
+  /** Nothing more comes, whether the tar has ended well or not. */
+  close(): void;
+}
+
+export interface ContentWatcher {
+  /** The bytes stay as they are until it resolves. */
+  push(bytes: Uint8Array): void | Promise<void>;
+  end(): void;
+}
 
 /**
  * The tar of a planned snapshot, piece by piece; reads at most one piece ahead of its consumer.
@@ -26,33 +46,48 @@ export type TarPiece =
 export async function* encodeTar(
   plan: ArchivePlan,
   signal: AbortSignal | undefined,
+  watcher?: MemberWatcher,
 ): AsyncGenerator<TarPiece> {
   const pause = slices();
   let afterLarge = false;
-  for (const member of plan.members) {
-    await pause();
-    signal?.throwIfAborted();
-    const large = member.size > LARGE_FILE;
-    const header = encodeTarHeader({ ...member, path: archivePath(plan.name, member.path) });
-    yield { bytes: header, startsRun: large || afterLarge };
-    if (member.type === "file") yield* encodeBody(plan, member);
-    const padding = new Uint8Array(padded(member.size) - member.size);
-    if (padding.length > 0) yield { bytes: padding, startsRun: large };
-    // Padding starts the run already.
-    afterLarge = large && padding.length === 0;
+  try {
+    for (const member of plan.members) {
+      await pause();
+      signal?.throwIfAborted();
+      const large = member.size > LARGE_FILE;
+      const named = { ...member, path: archivePath(plan.name, member.path) };
+      const content = await watcher?.begin(named);
+      yield { bytes: encodeTarHeader(named), startsRun: large || afterLarge };
+      if (member.type === "file") yield* encodeBody(plan, member, content);
+      const padding = new Uint8Array(padded(member.size) - member.size);
+      if (padding.length > 0) yield { bytes: padding, startsRun: large };
+      // Padding starts the run already.
+      afterLarge = large && padding.length === 0;
+    }
+    await watcher?.end();
+  } finally {
+    watcher?.close();
   }
   yield { bytes: new Uint8Array(TAR_END_SIZE), startsRun: afterLarge };
 }
 
-async function* encodeBody(plan: ArchivePlan, member: Member): AsyncGenerator<TarPiece> {
-  if (member.size <= LARGE_FILE) {
-    for await (const bytes of readPlannedFile(plan, member)) yield { bytes, startsRun: false };
-    return;
+async function* encodeBody(
+  plan: ArchivePlan,
+  member: Member,
+  content: ContentWatcher | undefined,
+): AsyncGenerator<TarPiece> {
+  if (member.size > LARGE_FILE) {
+    const file = PlannedFile.open(plan, member);
+    try {
+      yield { file, content };
+    } finally {
+      file.release();
+    }
+  } else {
+    for await (const bytes of readPlannedFile(plan, member)) {
+      await content?.push(bytes);
+      yield { bytes, startsRun: false };
+    }
   }
-  const file = PlannedFile.open(plan, member);
-  try {
-    yield { file };
-  } finally {
-    file.release();
-  }
+  content?.end();
 }

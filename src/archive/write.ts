@@ -1,7 +1,7 @@
 import { Failure } from "../lib/errors.ts";
 import { slices } from "../lib/slices.ts";
 import type { Compressor } from "./compress/compress.ts";
-import { encodeTar, type TarPiece } from "./encode.ts";
+import { encodeTar, type MemberWatcher, type TarPiece } from "./encode.ts";
 import type { ArchiveFormat } from "./format.ts";
 import type { ArchivePlan } from "./plan.ts";
 
@@ -23,6 +23,7 @@ const JOINED = 128 * 1024;
  * ```
  *
  * @param signal stops it: it then throws the signal's reason
+ * @param watcher sees the contents before they are sent; what it throws ends the archive
  * @throws Failure naming `NAME/path` if a file vanished, can't be read, or isn't any more what was
  *   planned; and, **after the last byte**, if there was something that no archive can hold (links,
  *   sockets, devices), naming each. A Failure if a compression worker broke.
@@ -32,8 +33,9 @@ export async function* writeArchive(
   format: ArchiveFormat,
   compressor: Compressor,
   signal?: AbortSignal,
+  watcher?: MemberWatcher,
 ): AsyncGenerator<Uint8Array, void> {
-  const pieces = encodeTar(plan, signal);
+  const pieces = encodeTar(plan, signal, watcher);
   const pause = slices();
   const chunks = format === "tar" ? joinSmall(pieces) : compressor.compress(pieces, format);
   for await (const chunk of chunks) {
@@ -68,7 +70,12 @@ async function* joinSmall(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8
 
 async function* contents(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8Array> {
   for await (const piece of pieces) {
-    if ("file" in piece) yield* piece.file.read();
-    else yield piece.bytes;
+    if ("bytes" in piece) yield piece.bytes;
+    else {
+      for await (const bytes of piece.file.read()) {
+        await piece.content?.push(bytes);
+        yield bytes;
+      }
+    }
   }
 }

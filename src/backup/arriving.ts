@@ -1,3 +1,4 @@
+import type { BlockChecks } from "../tsdb/checks.ts";
 import { type Checked, checkArchive } from "../verify/check.ts";
 
 /**
@@ -13,8 +14,8 @@ export class ArrivingCheck {
   private wakeReader = () => {};
   private wakeWriter = () => {};
 
-  constructor() {
-    this.result = checkArchive(this.pieces(), "structure").finally(() => {
+  constructor(checks: BlockChecks) {
+    this.result = checkArchive(this.pieces(), checks).finally(() => {
       this.over = true;
       this.wakeWriter();
     });

@@ -4,6 +4,7 @@ import type { ArchiveFormat } from "../archive/format.ts";
 import { DamagedError, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { RateLimit } from "../lib/rate-limit.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import type { Checked } from "../verify/check.ts";
 import { problems, warnings } from "../verify/problems.ts";
 import { ArrivingCheck } from "./arriving.ts";
@@ -22,8 +23,8 @@ export interface BackupRequest extends TargetRequest {
   readonly skipHead: boolean;
   /** Remove the snapshot afterwards, also after a failure. */
   readonly removeSnapshot: boolean;
-  /** Check the blocks while they arrive. */
-  readonly verify: boolean;
+  /** By what the blocks are checked while they arrive, if they are. */
+  readonly checks: BlockChecks | undefined;
   /** How often a snapshot is asked for again, and its download begun again. */
   readonly retries: number;
   /** Bytes per second that are taken at most; undefined: as fast as they come. */
@@ -111,10 +112,10 @@ async function receiveProven(
   client: Client,
   download: IncomingDownload,
   target: Target,
-  { verify }: BackupRequest,
+  { checks }: BackupRequest,
   signal: AbortSignal,
 ) {
-  const check = verify ? new ArrivingCheck() : undefined;
+  const check = checks && new ArrivingCheck(checks);
   const received = { bytes: 0 };
   try {
     const sha256 = await receive(client, download, { target, check, received }, signal);

@@ -55,7 +55,9 @@ interface ConnectionOptions {
 /** What a command line needs of the program around it. */
 export interface CommandContext {
   readonly log: Log;
+  /** Of the workers that compress, and of those that check blocks. */
   readonly workerUrl: URL;
+  readonly checkWorkerUrl: URL;
 }
 
 /** What a command does its work with. */
@@ -124,6 +126,8 @@ async function withLocalApp<T>(
     stallTimeout: Number.POSITIVE_INFINITY,
     compression: { workerUrl },
     limitRate: undefined,
+    // What a command sends to itself, it checks as it arrives.
+    checkWorkerUrl: undefined,
   };
   const state = State.open(undefined, DEFAULT_HISTORY, log);
   const app = new App(settings, state, warningsOnly(log));

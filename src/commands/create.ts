@@ -15,6 +15,8 @@ import {
 } from "../lib/flags.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatBytes } from "../lib/units.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
+import { withChecks } from "./checks.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 
 /** `create`: takes a snapshot, downloads it, and proves that it arrived whole. */
@@ -84,12 +86,15 @@ export function createCommand(context: CommandContext): Command {
           format: options.format,
           skipHead: options["skip-head"],
           checksumFile: options["checksum-file"],
-          verify: options.verify,
           limitRate: options["limit-rate"],
           removeSnapshot: options["remove-snapshot"] ?? local,
           retries: options.retries,
         };
-        const backup = await createBackup(client, request, context.log, signal);
+        const make = (checks: BlockChecks | undefined) =>
+          createBackup(client, { ...request, checks }, context.log, signal);
+        const backup = options.verify
+          ? await withChecks("structure", context.checkWorkerUrl, make)
+          : await make(undefined);
         if (json) io.out(`${JSON.stringify(backup, null, 2)}\n`);
         else tell(backup, context.log);
       });

@@ -18,6 +18,7 @@ import {
 } from "../restore/report.ts";
 import { planRestore, type Restored, restore, type Surroundings } from "../restore/restore.ts";
 import { type SurveyedBlock, survey } from "../restore/survey.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 
 /** What is said beside the request itself. */
 interface JobOptions {
@@ -30,6 +31,7 @@ interface JobOptions {
 interface World {
   readonly log: Log;
   readonly io: Io;
+  readonly checks: BlockChecks;
   readonly signal: AbortSignal;
 }
 
@@ -55,6 +57,7 @@ export class RestoreJob {
     this.#result = { archive: file, warnings: [] };
     this.#surroundings = {
       prometheus: this.#prometheus,
+      checks: world.checks,
       signal: world.signal,
       now: new Date(),
       onPlan: (plan) => this.#tellPlan(plan),

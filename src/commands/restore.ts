@@ -15,6 +15,7 @@ import { parseOwner } from "../restore/ownership.ts";
 import type { Request } from "../restore/plan.ts";
 import { parseRetention } from "../restore/retention.ts";
 import { isUlid } from "../tsdb/meta.ts";
+import { withChecks } from "./checks.ts";
 import type { CommandContext } from "./connection.ts";
 import { RestoreJob } from "./restore-job.ts";
 
@@ -81,7 +82,7 @@ const flags = {
 type Options = FlagValues<typeof flags>;
 
 /** `restore`: brings the blocks of an archive back into a data directory. */
-export function restoreCommand({ log }: CommandContext): Command {
+export function restoreCommand({ log, checkWorkerUrl }: CommandContext): Command {
   return command({
     name: "restore",
     description: "Restores an archive into a data directory of Prometheus.",
@@ -95,17 +96,19 @@ export function restoreCommand({ log }: CommandContext): Command {
     },
     flags,
     run: (options, file = "-", io) =>
-      interruptible(async (signal) => {
-        const { "prometheus-endpoint": endpoint, wait, json } = options;
-        const job = new RestoreJob(
-          file,
-          requestOf(options),
-          { endpoint, wait, json },
-          { log, io, signal },
-        );
-        if (options.check) return job.check();
-        return options["dry-run"] ? job.plan() : job.restore();
-      }),
+      withChecks("structure", checkWorkerUrl, (checks) =>
+        interruptible(async (signal) => {
+          const { "prometheus-endpoint": endpoint, wait, json } = options;
+          const job = new RestoreJob(
+            file,
+            requestOf(options),
+            { endpoint, wait, json },
+            { log, io, checks, signal },
+          );
+          if (options.check) return job.check();
+          return options["dry-run"] ? job.plan() : job.restore();
+        }),
+      ),
   });
 }
 

@@ -25,7 +25,7 @@ const MAX_THREADS = 256;
 const { gzip, zstd } = LEVEL_RANGES;
 
 /** `prombackup-server`: the flags, each with its environment variable, and what they start. */
-export function serverCommand(workerUrl: URL): Command {
+export function serverCommand(workers: { compress: URL; check: URL }): Command {
   return command({
     name: "prombackup-server",
     description: "Serves snapshots of the Prometheus beside it as archives.",
@@ -144,6 +144,11 @@ export function serverCommand(workerUrl: URL): Command {
         valueHint: "LEVEL",
         env: "PROMBACKUP_SERVER_LOG_LEVEL",
       }),
+      "verify-downloads": toggle({
+        description:
+          "Check the blocks of a download while it is sent, and break it off if Prometheus couldn't read them.",
+        env: "PROMBACKUP_SERVER_VERIFY_DOWNLOADS",
+      }),
       "shutdown-grace": defaulted(durationFrom(0), "30s", {
         description:
           "How long running downloads may go on after SIGTERM or SIGINT before they are cut.",
@@ -179,11 +184,12 @@ export function serverCommand(workerUrl: URL): Command {
           maxDownloads: options["max-downloads"],
           stallTimeout: options["stall-timeout"],
           compression: {
-            workerUrl,
+            workerUrl: workers.compress,
             threads: options["compress-threads"],
             levels: { gzip: options["gzip-level"], zstd: options["zstd-level"] },
           },
           limitRate: options["limit-rate"],
+          checkWorkerUrl: options["verify-downloads"] ? workers.check : undefined,
         },
         log: serverLog((line) => void process.stderr.write(line), {
           format: options["log.format"],

@@ -6,6 +6,7 @@ import { DamagedError, errorText, Failure, UsageError } from "../lib/errors.ts";
 import { type FlagValues, httpUrl, optional, text, toggle } from "../lib/flags.ts";
 import { interruptible } from "../lib/interrupt.ts";
 import { counted } from "../lib/units.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import { expectedDigests, recordedDownload } from "../verify/compare.ts";
 import { readArchive } from "../verify/read.ts";
 import { readDirectory } from "../verify/read-directory.ts";
@@ -16,7 +17,8 @@ import {
   textReport,
   type VerifyResult,
 } from "../verify/report.ts";
-import { httpConfigFlag, openHttpConfig } from "./connection.ts";
+import { withChecks } from "./checks.ts";
+import { type CommandContext, httpConfigFlag, openHttpConfig } from "./connection.ts";
 
 const flags = {
   sha256: optional(sha256Hex, {
@@ -42,7 +44,7 @@ const flags = {
 };
 
 /** `verify`: reads an archive to its end and tells whether it is whole, and the one it should be. */
-export function verifyCommand(): Command {
+export function verifyCommand({ checkWorkerUrl }: CommandContext): Command {
   return command({
     name: "verify",
     description: "Reads a backup to its end and tells whether Prometheus can read it.",
@@ -59,7 +61,11 @@ export function verifyCommand(): Command {
       const server = options.server ?? serverForId(options.id, io.env["PROMBACKUP_ENDPOINT"]);
       const http = await openHttpConfig(server && options["http.config.file"]);
       const client = server && new Client(server, networkTransport(http));
-      const result = await interruptible((signal) => verify(file, options, client, io, signal));
+      const work = (checks: BlockChecks | undefined) =>
+        interruptible((signal) => verify(file, options, client, io, checks, signal));
+      const result = options.quick
+        ? await work(undefined)
+        : await withChecks(options.full ? "full" : "structure", checkWorkerUrl, work);
       if (options.json) io.out(`${JSON.stringify(jsonReport(result), null, 2)}\n`);
       else io.out(textReport(result));
       requireGood(result);
@@ -77,16 +83,16 @@ async function verify(
   options: FlagValues<typeof flags>,
   client: Client | undefined,
   io: Io,
+  checks: BlockChecks | undefined,
   signal: AbortSignal,
 ): Promise<VerifyResult> {
-  const level = options.quick ? undefined : options.full ? "full" : "structure";
   try {
     if (file !== "-" && (await isDirectory(file))) {
       refuseComparisons(file, options);
-      return { file, ...(await readDirectory(file, level, signal)), compared_with: [] };
+      return { file, ...(await readDirectory(file, checks, signal)), compared_with: [] };
     }
     const expected = await expectedDigests(file, options.sha256, options.id, client, signal);
-    const read = await readArchive(file, level, signal);
+    const read = await readArchive(file, checks, signal);
     const compared = expected.map((each) => ({ ...each, equal: each.sha256 === read.sha256 }));
     const record =
       client && options.id === undefined && (await recordedDownload(client, read.sha256, signal));

@@ -24,6 +24,7 @@ import { Slots } from "./slots.ts";
 import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
 import { handleDownloadStatus, handleListDownloads } from "./status.ts";
 import { requestTarget } from "./target.ts";
+import { Verification } from "./verification.ts";
 
 export interface AppSettings {
   readonly prometheusEndpoint: URL;
@@ -39,6 +40,8 @@ export interface AppSettings {
   readonly compression: CompressorOptions;
   /** Bytes per second of all downloads together; undefined: as fast as they are taken. */
   readonly limitRate: number | undefined;
+  /** The file of the worker that checks what is downloaded; undefined: nothing is checked. */
+  readonly checkWorkerUrl: URL | undefined;
 }
 
 /** How many snapshot requests may wait while one is being taken. */
@@ -56,6 +59,7 @@ export class App {
   private readonly running = new RunningTransfers();
   private readonly instruments = new Instruments();
   private readonly compressor;
+  private readonly verification: Verification | undefined;
   private readonly creator;
   private readonly leases;
   private readonly downloads: Downloads;
@@ -67,7 +71,8 @@ export class App {
     private readonly state: State,
     private readonly log: Log,
   ) {
-    const { snapshotDir, compression, prometheusEndpoint, snapshotTimeout } = settings;
+    const { snapshotDir, compression, checkWorkerUrl, prometheusEndpoint, snapshotTimeout } =
+      settings;
     const prometheus = new Prometheus(prometheusEndpoint, settings.prometheusHttp);
     this.leases = new Leases(snapshotDir);
     const clock = new PruneClock();
@@ -82,6 +87,12 @@ export class App {
       log.error("download failed", { id, snapshot: snapshot_name, error });
     }
     this.compressor = createCompressor(compression);
+    this.verification =
+      checkWorkerUrl &&
+      new Verification(checkWorkerUrl, {
+        succeeded: () => state.succeeded("verification"),
+        failed: () => this.instruments.verificationFailed(),
+      });
     this.creator = new SnapshotCreator({
       ask: (skipHead, signal) => prometheus.createSnapshot(skipHead, signal),
       snapshotDir,
@@ -136,14 +147,16 @@ export class App {
   close(): void {
     this.leases.close();
     this.compressor.close();
+    this.verification?.close();
     this.state.close();
   }
 
   private makeRoutes(prometheus: Prometheus): Route[] {
-    const { log, creator, downloads, leases, compressor, running, state, instruments } = this;
+    const { log, creator, downloads, leases, compressor, verification, running } = this;
+    const { state, instruments } = this;
     const { snapshotDir, maxDownloads, stallTimeout, limitRate } = this.settings;
     const slots = new Slots(maxDownloads);
-    const served = { snapshotDir, compressor, downloads, leases, running };
+    const served = { snapshotDir, compressor, verification, downloads, leases, running };
     const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
     const parts = { ...served, slots, state, stallTimeout, limit, instruments, log };
     const metrics = new MetricsHandler({

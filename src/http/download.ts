@@ -19,11 +19,14 @@ import { HttpError } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
 import { StallGuard } from "./stall-guard.ts";
+import type { Verification } from "./verification.ts";
 
 /** What a download needs of the server. */
 export interface DownloadParts {
   readonly snapshotDir: string;
   readonly compressor: Compressor;
+  /** Checks what is sent, if that is wanted. */
+  readonly verification: Verification | undefined;
   readonly downloads: Downloads;
   readonly leases: Leases;
   readonly running: RunningTransfers;
@@ -153,7 +156,8 @@ class Transfer {
     const { id, finish } = parts.downloads.start(plan.name);
     this.id = id;
     this.finishStatus = finish;
-    const archive = writeArchive(plan, format, parts.compressor, this.aborter.signal);
+    const watcher = parts.verification?.watcher();
+    const archive = writeArchive(plan, format, parts.compressor, this.aborter.signal, watcher);
     this.archive = parts.limit?.pace(archive) ?? archive;
     this.unregister = parts.running.add((reason) => this.sever(reason));
     parts.leases.downloadStarted(plan.name);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../lib/errors.ts";
 import type { Prometheus } from "../prometheus.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import type { ArchiveInput } from "./archive-input.ts";
 import { isRestored } from "./choose.ts";
 import { type DamagedBlock, requireSound } from "./damage.ts";
@@ -20,6 +21,8 @@ import { requireNone } from "./verdict.ts";
 /** What a restore needs of the program around it. */
 export interface Surroundings {
   readonly prometheus: Prometheus | undefined;
+  /** Where extracted blocks are checked. */
+  readonly checks: BlockChecks;
   readonly signal: AbortSignal;
   readonly now: Date;
   /** Called once, with the plan, before anything is changed but the staging directory. */
@@ -90,7 +93,9 @@ export async function restore(
   const staging = openStaging(plan);
   let ready: Restored;
   try {
-    const staged = await stage(archive.read(), staging, plan.ownership, wantedBy(known && plan));
+    const wanted = wantedBy(known && plan);
+    const { checks } = surroundings;
+    const staged = await stage(archive.read(), staging, plan.ownership, wanted, checks);
     if (known !== undefined) requireSame(archive, plan, staged.survey);
     const final = known ? plan : planStaged(request, facts, surroundings, staged);
     ready = makeReady(final, request, surroundings, staged);

@@ -1,5 +1,6 @@
 import { BlockContents, type ContentReport } from "../archive/inspect/check-blocks.ts";
 import type { TarEntry } from "../archive/tar/reader.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import { Extraction } from "./extract.ts";
 import { mark } from "./marker.ts";
 import type { Ownership } from "./ownership.ts";
@@ -22,15 +23,17 @@ export interface Staged {
  * writes while it writes them.
  *
  * @param wanted says which blocks
+ * @param checks where they are checked
  */
 export async function stage(
   entries: AsyncIterable<TarEntry>,
   staging: Staging,
   ownership: Ownership,
   wanted: (ulid: string) => boolean,
+  checks: BlockChecks,
 ): Promise<Staged> {
   const data = staging.makeData();
-  const contents = new BlockContents("structure");
+  const contents = new BlockContents(checks);
   const extraction = new Extraction(data, staging.path, ownership, wanted);
   const found = await survey(entries, (admitted) => contents.watch(extraction.watch(admitted)));
   return {

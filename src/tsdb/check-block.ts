@@ -86,9 +86,13 @@ export class BlockCheck {
     else this.#unknown(path, "a directory");
   }
 
-  /** Begins a file; its path is that below the block's directory, with "/" between the names. */
-  open(path: string): FileCheck {
-    const file = this.#openKnown(path);
+  /**
+   * Begins a file; its path is that below the block's directory, with "/" between the names.
+   *
+   * @param size in bytes, if it is announced. It may be wrong.
+   */
+  open(path: string, size = 0): FileCheck {
+    const file = this.#openKnown(path, size);
     return {
       push: (bytes) => {
         this.#bytes += bytes.length;
@@ -129,7 +133,7 @@ export class BlockCheck {
     this.close();
   }
 
-  #openKnown(path: string): FileCheck | undefined {
+  #openKnown(path: string, size: number): FileCheck | undefined {
     if (this.#paths.has(path)) {
       this.#findings.add("file-twice", path, undefined, "the file comes twice");
       return undefined;
@@ -141,10 +145,10 @@ export class BlockCheck {
         this.#meta = new MetaFile();
         return this.#meta;
       case "index":
-        this.#index = new Spool();
+        this.#index = new Spool(size);
         return this.#index;
       case "tombstones":
-        this.#tombstones = new Spool();
+        this.#tombstones = new Spool(size);
         return this.#tombstones;
       default: {
         const segment = this.#segments.open(path);

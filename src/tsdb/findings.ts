@@ -52,6 +52,20 @@ export function makeFinding(
   };
 }
 
+/** A finding in one line: place, problem, consequence, remedy. */
+export function findingText(finding: Finding): string {
+  const { block, file, offset, message, affects, consequence, remedy } = finding;
+  const place = [
+    `block ${block}`,
+    ...(file ? [file] : []),
+    ...(offset === undefined ? [] : [`offset ${offset}`]),
+  ];
+  const concerns = affects === undefined ? "" : ` (${affects})`;
+  const prometheus =
+    consequence === "none" ? "Prometheus doesn't mind" : `in Prometheus: ${consequence}`;
+  return `${place.join(", ")}: ${message}${concerns}; ${prometheus}; ${remedy}`;
+}
+
 /** Collects the findings of one block, in bounded memory. */
 export class Findings {
   readonly #block: string;

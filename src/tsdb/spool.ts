@@ -25,8 +25,10 @@ export class Spool {
   #windowAt = 0;
   #buffer: Uint8Array = new Uint8Array(0);
 
-  constructor(limit = MEMORY_LIMIT) {
+  /** @param expected bytes, if they are known: as many are set aside at once, up to the limit */
+  constructor(expected = 0, limit = MEMORY_LIMIT) {
     this.#limit = limit;
+    if (expected <= limit) this.#memory = new Uint8Array(expected);
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { ContentReport } from "../archive/inspect/check-blocks.ts";
 import type { SnapshotReport } from "../archive/inspect/inspect.ts";
-import type { Finding } from "../tsdb/findings.ts";
+import { type Finding, findingText } from "../tsdb/findings.ts";
 import type { Checked } from "./check.ts";
 import type { Comparison } from "./compare.ts";
 
@@ -37,17 +37,4 @@ function findings(contents: ContentReport | undefined, severity: Finding["severi
   if (contents === undefined) return [];
   const all = [...contents.blocks.flatMap((block) => block.findings), ...contents.across];
   return all.filter((finding) => finding.severity === severity);
-}
-
-function findingText(finding: Finding): string {
-  const { block, file, offset, message, affects, consequence, remedy } = finding;
-  const place = [
-    `block ${block}`,
-    ...(file ? [file] : []),
-    ...(offset === undefined ? [] : [`offset ${offset}`]),
-  ];
-  const concerns = affects === undefined ? "" : ` (${affects})`;
-  const prometheus =
-    consequence === "none" ? "Prometheus doesn't mind" : `in Prometheus: ${consequence}`;
-  return `${place.join(", ")}: ${message}${concerns}; ${prometheus}; ${remedy}`;
 }

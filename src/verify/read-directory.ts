@@ -5,7 +5,7 @@ import { readPlannedFile } from "../archive/planned-file.ts";
 import { shown } from "../archive/shown.ts";
 import type { TarEntry } from "../archive/tar/reader.ts";
 import { startProgress } from "../lib/progress.ts";
-import type { CheckLevel } from "../tsdb/check-block.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import { checkEntries } from "./check.ts";
 import { type LocatedBlocks, locateBlocks } from "./locate.ts";
 import type { ReadBackup } from "./read.ts";
@@ -22,7 +22,7 @@ const PROMETHEUS_OWN =
  */
 export async function readDirectory(
   directory: string,
-  level: CheckLevel | undefined,
+  checks: BlockChecks | undefined,
   signal: AbortSignal,
 ): Promise<ReadBackup> {
   const located = await locateBlocks(directory);
@@ -30,7 +30,7 @@ export async function readDirectory(
   const progress = startProgress(contentBytes(plans));
   try {
     const entries = blockEntries(located.name, plans, signal, progress.add);
-    const { report, contents } = await checkEntries(entries, level, "any");
+    const { report, contents } = await checkEntries(entries, checks, "any");
     const leftOut = plans.flatMap((plan) => plan.leftOut);
     return {
       format: "directory",

@@ -2,7 +2,7 @@ import type { ArchiveFormat } from "../archive/format.ts";
 import { openArchive, shownArchive } from "../archive/open-archive.ts";
 import { DamagedError, errorText } from "../lib/errors.ts";
 import { startProgress } from "../lib/progress.ts";
-import type { CheckLevel } from "../tsdb/check-block.ts";
+import type { BlockChecks } from "../tsdb/checks.ts";
 import { type Checked, checkArchive } from "./check.ts";
 
 /** What the reading of a backup to its end told. */
@@ -18,12 +18,12 @@ export interface ReadBackup extends Checked {
  * Reads an archive once, and checks it meanwhile.
  *
  * @param file "-" is standard input.
- * @param level How closely the blocks are checked; undefined: not at all.
+ * @param checks How and where the blocks are checked; undefined: not at all.
  * @throws DamagedError if its container is damaged, Failure if it can't be read
  */
 export async function readArchive(
   file: string,
-  level: CheckLevel | undefined,
+  checks: BlockChecks | undefined,
   signal: AbortSignal,
 ): Promise<ReadBackup & { readonly sha256: string }> {
   const { size, stream } = await openArchive(file);
@@ -40,7 +40,7 @@ export async function readArchive(
     }
   }
   try {
-    const checked = await checkArchive(measured(), level);
+    const checked = await checkArchive(measured(), checks);
     return { ...checked, bytes, sha256: hasher.digest("hex") };
   } catch (error) {
     if (error instanceof DamagedError)

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { checkSnapshot, type KnownBlock } from "../../src/tsdb/check-snapshot.ts";
 import { parseBlockMeta } from "../../src/tsdb/meta.ts";
+import { type Block, check, tinyBlock, withMeta } from "./support/blocks.ts";
 
 const ulid = (letter: string) => `01M8204A0SY5ACHASGKYRYK1T${letter}`;
 const HOUR = 3_600_000;
@@ -81,4 +82,34 @@ test("overlaps, with what reaches furthest so far", () => {
 test("blocks of late samples overlap others by their nature", () => {
   const late = block("B", 1, 2, { hints: ["from-out-of-order"] });
   expect(found(block("A", 0, 4), late, block("C", 4, 6))).toEqual([]);
+});
+
+test("a real block that is there twice, under one ULID or under two", async () => {
+  const tiny = tinyBlock();
+  const name = ulid("A");
+  const renamed = withMeta({ ...tiny, name }, (meta) => {
+    meta["ulid"] = name;
+  });
+  const foundIn = async (...blocks: Block[]) => {
+    const results = await Promise.all(blocks.map((each) => check(each)));
+    return checkSnapshot(results).map(({ kind }) => kind);
+  };
+  expect(await foundIn(tiny, { ...tiny, name })).toEqual(["blocks-same-ulid", "blocks-overlap"]);
+  expect(await foundIn(tiny, renamed)).toEqual(["blocks-overlap"]);
+});
+
+test("a real block that a damaged one names as its parent", async () => {
+  const tiny = tinyBlock();
+  const name = ulid("A");
+  const child = withMeta({ ...tiny, name }, (meta) => {
+    meta["ulid"] = name;
+    meta["compaction"] = { ...Object(meta["compaction"]), parents: [{ ulid: tiny.name }] };
+  });
+  const files = new Map(child.files);
+  files.delete("index");
+  const results = [await check(tiny), await check({ ...child, files })];
+  expect(checkSnapshot(results)).toMatchObject([
+    { kind: "blocks-superseded", block: tiny.name, consequence: "deletes the block" },
+    { kind: "blocks-overlap" },
+  ]);
 });

@@ -13,7 +13,7 @@ test.each([
 ])("gives back any part of what was pushed, %s", (_, limit) => {
   const random = randoms("spool");
   const bytes = random.bytes(3_000_000);
-  using spool = new Spool(limit);
+  using spool = new Spool(0, limit);
   for (let at = 0; at < bytes.length; ) {
     const end = Math.min(at + 1 + random.below(200_000), bytes.length);
     const piece = bytes.slice(at, end);
@@ -37,7 +37,7 @@ test("an empty file has no bytes", () => {
 });
 
 test("its temporary file has no name, and ends with it", () => {
-  const spool = new Spool(0);
+  const spool = new Spool(0, 0);
   const files = () => readdirSync(tmpdir()).filter((name) => name.startsWith("prombackup-spool"));
   spool.push(Uint8Array.of(1, 2, 3));
   expect(files()).toEqual([]);
@@ -50,7 +50,7 @@ test("says what to do when the temporary file can't be made", () => {
   const before = process.env["TMPDIR"];
   process.env["TMPDIR"] = "/nonexistent";
   try {
-    using spool = new Spool(0);
+    using spool = new Spool(0, 0);
     expect(() => spool.push(Uint8Array.of(1))).toThrow(
       /cannot keep a large index in \/nonexistent: .*; free space there, or name another directory in TMPDIR/,
     );

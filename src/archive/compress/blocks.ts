@@ -1,4 +1,5 @@
-import type { TarPiece } from "../encode.ts";
+import type { ContentWatcher, TarPiece } from "../encode.ts";
+import { free } from "../free.ts";
 import type { PlannedFile } from "../planned-file.ts";
 import type { Block, Slot, Workers } from "./workers.ts";
 
@@ -25,7 +26,7 @@ export async function* cutBlocks(
     for await (const piece of pieces) {
       if ("file" in piece) {
         yield* filler.take();
-        yield* cutFile(piece.file, workers, size.large);
+        yield* cutFile(piece, workers, size.large);
         continue;
       }
       if (piece.startsRun) yield* filler.take();
@@ -40,14 +41,47 @@ export async function* cutBlocks(
   }
 }
 
-async function* cutFile(file: PlannedFile, workers: Workers, size: number): AsyncGenerator<Block> {
+type FilePiece = Extract<TarPiece, { file: PlannedFile }>;
+
+/** The threads read the file by themselves, unless somebody wants to see it first. */
+async function* cutFile(
+  { file, content }: FilePiece,
+  workers: Workers,
+  size: number,
+): AsyncGenerator<Block> {
+  if (content !== undefined) {
+    yield* cutWatched(file, content, workers, size);
+    return;
+  }
   for (let offset = 0; offset < file.size; offset += size) {
     const slot = await workers.acquire();
     yield { slot, length: Math.min(size, file.size - offset), source: { file, offset } };
   }
 }
 
-/** Collects small pieces into a slot. */
+async function* cutWatched(
+  file: PlannedFile,
+  content: ContentWatcher,
+  workers: Workers,
+  size: number,
+): AsyncGenerator<Block> {
+  const filler = new Filler(workers, size);
+  try {
+    for await (const bytes of file.read()) {
+      await content.push(bytes);
+      for (let rest = bytes; rest.length > 0; ) {
+        rest = await filler.add(rest);
+        if (filler.full) yield* filler.take();
+      }
+      free(bytes);
+    }
+    yield* filler.take();
+  } finally {
+    filler.drop();
+  }
+}
+
+/** Collects pieces into a slot. */
 class Filler {
   private slot: Slot | undefined;
   private length = 0;

@@ -1,9 +1,10 @@
 import { Failure } from "../../lib/errors.ts";
+import { Thread } from "../../lib/thread.ts";
 import type { Job, Outcome, Request, Response } from "./messages.ts";
 
 /** One thread that compresses. It keeps the process alive only while it has a job. */
 export class CompressWorker {
-  private readonly worker: Worker;
+  private readonly thread: Thread<Request, Response>;
   private readonly jobs = new Map<number, PromiseWithResolvers<Outcome>>();
   private failure: Error | undefined;
 
@@ -11,17 +12,18 @@ export class CompressWorker {
   constructor(
     url: URL | string,
     slots: readonly SharedArrayBuffer[],
-    private readonly broken: (error: Error) => void,
+    broken: (error: Error) => void,
   ) {
-    this.worker = new Worker(url, { ref: false });
-    this.worker.onmessage = ({ data }: MessageEvent<Response>) => this.settle(data);
-    this.worker.onerror = (event) => {
-      event.preventDefault();
-      this.break(event.message);
-    };
-    this.worker.onmessageerror = () => this.break("a message could not be read");
-    this.worker.addEventListener("close", () => this.break("it ended unexpectedly"));
-    this.post({ slots });
+    this.thread = new Thread(
+      url,
+      (response) => this.settle(response),
+      (why) => {
+        const error = new Failure(`the compression worker failed: ${why}`);
+        this.end(error);
+        broken(error);
+      },
+    );
+    this.thread.tell({ slots });
   }
 
   get jobCount(): number {
@@ -31,9 +33,8 @@ export class CompressWorker {
   run(job: Job): Promise<Outcome> {
     if (this.failure) return Promise.reject(this.failure);
     const result = Promise.withResolvers<Outcome>();
-    if (this.jobs.size === 0) this.worker.ref();
     this.jobs.set(job.slot, result);
-    this.post(job);
+    this.thread.ask(job);
     return result.promise;
   }
 
@@ -43,24 +44,13 @@ export class CompressWorker {
     this.failure = error;
     for (const { reject } of this.jobs.values()) reject(error);
     this.jobs.clear();
-    this.worker.terminate();
-  }
-
-  private post(request: Request): void {
-    this.worker.postMessage(request);
+    this.thread.end();
   }
 
   private settle({ slot, outcome }: Response): void {
     const job = this.jobs.get(slot);
     this.jobs.delete(slot);
-    if (this.jobs.size === 0) this.worker.unref();
+    this.thread.answered();
     job?.resolve(outcome);
-  }
-
-  private break(why: string): void {
-    if (this.failure) return;
-    const error = new Failure(`the compression worker failed: ${why}`);
-    this.end(error);
-    this.broken(error);
   }
 }

@@ -1,9 +1,9 @@
 import { Failure } from "../../lib/errors.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { PlannedFile } from "../planned-file.ts";
 import { BLOCK_OVERHEAD, LARGEST_BLOCK } from "./compress-block.ts";
 import { CompressWorker } from "./compress-worker.ts";
 import type { BlockFormat, Outcome } from "./messages.ts";
-import { Slots } from "./slots.ts";
 
 /** Shared memory, lent for one block: its input may come in here, and its result goes out. */
 export class Slot {

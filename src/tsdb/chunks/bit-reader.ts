@@ -1,3 +1,5 @@
+import { fromZigzag } from "../bytes.ts";
+
 /** Widths of the values behind a prefix of 0 to 8 ones (prometheus `tsdb/chunkenc/varbit.go`). */
 const VARBIT_WIDTHS = Uint8Array.of(0, 3, 6, 9, 12, 18, 25, 56, 64);
 
@@ -81,8 +83,7 @@ export class BitReader {
 
   /** The zigzag form of {@link uvarint}. */
   varint(): number {
-    const value = this.uvarint();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    return fromZigzag(this.uvarint());
   }
 
   /** Steps over `count` varbit integers of either kind; those that are 0 go up to 24 at a time. */

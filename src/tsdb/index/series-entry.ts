@@ -3,6 +3,7 @@ import type { ChunkEntry, ChunkReferences } from "../chunks/references.ts";
 import type { Findings } from "../findings.ts";
 import type { ProblemKind } from "../problems.ts";
 import { fingerprint, type LabelPairs } from "./label-pairs.ts";
+import { LabelSet } from "./label-set.ts";
 import { SERIES_ALIGNMENT } from "./section.ts";
 import { seriesText, timeText } from "./series-text.ts";
 import type { Symbols } from "./symbols.ts";
@@ -15,6 +16,9 @@ export interface TimeRange {
   readonly minTime: number;
   readonly maxTime: number;
 }
+
+/** More than fit in any index. */
+const MOST_SYMBOLS = 2 ** 31;
 
 /**
  * Reads the series of an index one after the other, each
@@ -38,12 +42,15 @@ export class SeriesEntry {
   readonly #references: ChunkReferences;
   readonly #findings: Findings;
   readonly #reader = new ByteReader();
-  /** Names and values in turn: of this series, and of the one before. */
-  #labels: number[] = [];
-  #labelsBefore: number[] = [];
+  /** Of this series, and of the one before. */
+  #labels = new LabelSet();
+  #labelsBefore = new LabelSet();
+  /** The generation of places when the series began; whether it is that of the one before. */
+  #generation = 0;
+  #placesHold = false;
   readonly #chunk: ChunkEntry = { segment: 0, offset: 0, minTime: 0, maxTime: 0 };
   readonly #describeSeries = () =>
-    this.#symbols === undefined ? "a series" : seriesText(this.#labels, this.#symbols);
+    this.#symbols === undefined ? "a series" : seriesText(this.#labels.numbers(), this.#symbols);
   readonly #describeChunk = () =>
     `${this.#describeSeries()}, ${timeText(this.#chunk.minTime)} to ${timeText(this.#chunk.maxTime)}`;
 
@@ -55,7 +62,7 @@ export class SeriesEntry {
     findings: Findings,
   ) {
     this.#symbols = symbols;
-    this.#symbolCount = symbols?.count ?? Number.POSITIVE_INFINITY;
+    this.#symbolCount = symbols?.count ?? MOST_SYMBOLS;
     this.#empty = symbols !== undefined && symbols.text(0) === "" ? 0 : -1;
     this.#range = range ?? { minTime: Number.NEGATIVE_INFINITY, maxTime: Number.POSITIVE_INFINITY };
     this.#pairs = pairs;
@@ -84,7 +91,9 @@ export class SeriesEntry {
     const reader = this.#reader;
     [this.#labels, this.#labelsBefore] = [this.#labelsBefore, this.#labels];
     const labels = this.#labels;
-    labels.length = 0;
+    labels.clear();
+    this.#placesHold = this.#generation === this.#pairs.generation;
+    this.#generation = this.#pairs.generation;
     const mark = fingerprint(position / SERIES_ALIGNMENT);
     let before = -1;
     for (let left = reader.uvarint(); left > 0; left--) {
@@ -94,8 +103,9 @@ export class SeriesEntry {
       if (name >= this.#symbolCount || value >= this.#symbolCount) {
         return `a label is symbol ${Math.max(name, value)} of ${this.#symbolCount}`;
       }
-      labels.push(name, value);
-      this.#pairs.add(name, value, mark);
+      const place = this.#placeOf(name, value);
+      this.#pairs.add(place, mark);
+      labels.push(name, value, place);
       if (name <= before)
         this.#find("series-labels", position, "a series' labels are not in order");
       if (value === this.#empty)
@@ -103,10 +113,21 @@ export class SeriesEntry {
       before = name;
     }
     if (reader.failed) return "it ends within its labels";
-    if (!ascends(this.#labelsBefore, labels)) {
+    if (!labels.isBehind(this.#labelsBefore)) {
       this.#find("series-order", position, "a series is not behind the one before it");
     }
     return undefined;
+  }
+
+  /** Neighbours have most of their labels in common, and there in their order. */
+  #placeOf(name: number, value: number): number {
+    const index = this.#labels.size;
+    const before = this.#labelsBefore;
+    const isKnown =
+      this.#placesHold &&
+      before.has(index, name, value) &&
+      this.#generation === this.#pairs.generation;
+    return isKnown ? before.place(index) : this.#pairs.placeFor(name, value);
   }
 
   /** Reads the chunks. Answers why that is not possible. */
@@ -149,14 +170,4 @@ export class SeriesEntry {
     const handle = this.#findings.add(kind, "index", position, text);
     if (handle >= 0) this.#findings.concerns(handle, describe());
   }
-}
-
-/** Whether the label set `b` comes behind `a`: by the first label that differs, else the longer. */
-function ascends(a: readonly number[], b: readonly number[]): boolean {
-  const shorter = Math.min(a.length, b.length);
-  for (let i = 0; i < shorter; i++) {
-    const difference = (b[i] ?? 0) - (a[i] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return b.length > a.length;
 }

@@ -29,7 +29,7 @@ describe.skipIf(!needs("promtool"))("an index of many series", async () => {
     const segment = segments.open("chunks/000001");
     if (block !== undefined) segment?.push(content(block, "chunks/000001"));
     segment?.end();
-    using spool = new Spool(memory);
+    using spool = new Spool(0, memory);
     spool.push(bytes);
     const references = new ChunkReferences(segments.ordered(), found);
     const series = await checkIndex(spool, undefined, references, found);

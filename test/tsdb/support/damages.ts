@@ -96,6 +96,11 @@ export const DAMAGES: readonly Damage[] = [
     make: inFile(SEGMENT, (bytes) => bytes.slice(0, -10)),
   },
   {
+    name: "half a segment",
+    kinds: ["chunk-record", "chunk-unchecked"],
+    make: cut(SEGMENT, 29),
+  },
+  {
     name: "a segment cut between two chunks",
     kinds: ["chunk-dangling", "meta-counts"],
     make: cut(SEGMENT, AT.secondRecord),
