@@ -61,7 +61,7 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-export function peakBytes(pid: number): number {
+function peakBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
 }
@@ -97,14 +97,35 @@ export async function download(
   return { firstByte, seconds, bytes };
 }
 
-/** How long a shell pipeline takes, in seconds. Throws if it fails. */
-export async function timePipeline(script: string): Promise<number> {
+/** Asks for a download over a connection of its own, and never takes what comes. Answers how to end it. */
+export async function stalledDownload(
+  server: MeasuredServer,
+  name: string,
+  format: string,
+): Promise<() => void> {
+  const { hostname, port, host } = new URL(server.url);
+  const socket = await Bun.connect({ hostname, port: Number(port), socket: { data() {} } });
+  socket.pause();
+  socket.write(`GET /api/download?name=${name}&format=${format} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  return () => socket.terminate();
+}
+
+/** What a command took. */
+export interface Taken {
+  readonly seconds: number;
+  /** Seconds of CPU, of all its processes. */
+  readonly cpu: number;
+  /** The most memory that one of its processes had, in bytes. */
+  readonly peak: number;
+}
+
+/** Runs a command to its end. Throws if it fails. */
+export async function timed(command: readonly string[]): Promise<Taken> {
   const start = performance.now();
-  const child = Bun.spawn(["bash", "-o", "pipefail", "-c", script], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "inherit",
-  });
-  if ((await child.exited) !== 0) throw new Error(`failed: ${script}`);
-  return (performance.now() - start) / 1000;
+  const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const [status, stderr] = await Promise.all([child.exited, child.stderr.text()]);
+  const seconds = (performance.now() - start) / 1000;
+  if (status !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+  const usage = child.resourceUsage();
+  return { seconds, cpu: Number(usage?.cpuTime.total) / 1e6, peak: Number(usage?.maxRSS) };
 }
