@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE } from "./data/snapshots.ts";
 
@@ -63,7 +63,8 @@ function cpuSeconds(pid: number): number {
 
 function peakBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
+  // A process that has ended, but wasn't waited for yet, has none.
+  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
 }
 
 /** What a client saw of a download. */
@@ -115,17 +116,24 @@ export interface Taken {
   readonly seconds: number;
   /** Seconds of CPU, of all its processes. */
   readonly cpu: number;
-  /** The most memory that one of its processes had, in bytes. */
+  /** The most memory that it had, in bytes. */
   readonly peak: number;
 }
+
+const WATCH_MS = 20;
 
 /** Runs a command to its end. Throws if it fails. */
 export async function timed(command: readonly string[]): Promise<Taken> {
   const start = performance.now();
   const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  // What the system tells afterwards begins with the memory of the process that it was forked from.
+  const watch = { peak: 0 };
+  const timer = setInterval(() => {
+    watch.peak = Math.max(watch.peak, existsSync(`/proc/${child.pid}`) ? peakBytes(child.pid) : 0);
+  }, WATCH_MS);
   const [status, stderr] = await Promise.all([child.exited, child.stderr.text()]);
+  clearInterval(timer);
   const seconds = (performance.now() - start) / 1000;
   if (status !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
-  const usage = child.resourceUsage();
-  return { seconds, cpu: Number(usage?.cpuTime.total) / 1e6, peak: Number(usage?.maxRSS) };
+  return { seconds, cpu: Number(child.resourceUsage()?.cpuTime.total) / 1e6, peak: watch.peak };
 }

@@ -79,6 +79,7 @@ export async function handleDownload(exchange: Exchange, parts: DownloadParts): 
   };
   let transfer: Transfer | undefined;
   try {
+    if (format !== "tar") parts.compressor.prepare();
     const plan = await planArchive(lock.path, name);
     transfer = new Transfer(plan, format, parts, exchange, release);
     // The first piece is made before the answer starts, so that what fails at once is an HTTP error.

@@ -12,7 +12,7 @@ const KIB = 1024;
  */
 export const BLOCK_SIZES = {
   tgz: { large: 1024 * KIB, small: 128 * KIB },
-  tzst: { large: 4096 * KIB, small: 512 * KIB },
+  tzst: { large: 4096 * KIB, small: 128 * KIB },
 } as const;
 
 export const LARGEST_BLOCK = BLOCK_SIZES.tzst.large;
