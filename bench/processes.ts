@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE } from "./data/snapshots.ts";
 
@@ -61,9 +61,10 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-export function peakBytes(pid: number): number {
+function peakBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
+  // A process that has ended, but wasn't waited for yet, has none.
+  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
 }
 
 /** What a client saw of a download. */
@@ -97,14 +98,42 @@ export async function download(
   return { firstByte, seconds, bytes };
 }
 
-/** How long a shell pipeline takes, in seconds. Throws if it fails. */
-export async function timePipeline(script: string): Promise<number> {
+/** Asks for a download over a connection of its own, and never takes what comes. Answers how to end it. */
+export async function stalledDownload(
+  server: MeasuredServer,
+  name: string,
+  format: string,
+): Promise<() => void> {
+  const { hostname, port, host } = new URL(server.url);
+  const socket = await Bun.connect({ hostname, port: Number(port), socket: { data() {} } });
+  socket.pause();
+  socket.write(`GET /api/download?name=${name}&format=${format} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  return () => socket.terminate();
+}
+
+/** What a command took. */
+export interface Taken {
+  readonly seconds: number;
+  /** Seconds of CPU, of all its processes. */
+  readonly cpu: number;
+  /** The most memory that it had, in bytes. */
+  readonly peak: number;
+}
+
+const WATCH_MS = 20;
+
+/** Runs a command to its end. Throws if it fails. */
+export async function timed(command: readonly string[]): Promise<Taken> {
   const start = performance.now();
-  const child = Bun.spawn(["bash", "-o", "pipefail", "-c", script], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "inherit",
-  });
-  if ((await child.exited) !== 0) throw new Error(`failed: ${script}`);
-  return (performance.now() - start) / 1000;
+  const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  // What the system tells afterwards begins with the memory of the process that it was forked from.
+  const watch = { peak: 0 };
+  const timer = setInterval(() => {
+    watch.peak = Math.max(watch.peak, existsSync(`/proc/${child.pid}`) ? peakBytes(child.pid) : 0);
+  }, WATCH_MS);
+  const [status, stderr] = await Promise.all([child.exited, child.stderr.text()]);
+  clearInterval(timer);
+  const seconds = (performance.now() - start) / 1000;
+  if (status !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+  return { seconds, cpu: Number(child.resourceUsage()?.cpuTime.total) / 1e6, peak: watch.peak };
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, read } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { Failure } from "../lib/errors.ts";
 import { fileFailure } from "./file-failure.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
@@ -9,6 +9,9 @@ const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 
 /** Larger reads are no faster, and whoever hashes a piece holds up the event loop meanwhile. */
 const READ_SIZE = 512 * 1024;
+
+/** Up to this a file is read at once, without a thread: that takes a tenth of the time. */
+const AT_ONCE = 64 * 1024;
 
 /**
  * A planned file, opened for reading. Several may hold it, such as threads that read parts of it: it
@@ -88,6 +91,30 @@ export class PlannedFile {
    * @throws Failure naming the file if it can't be read, or changed meanwhile
    */
   async *read(): AsyncGenerator<Uint8Array> {
+    if (this.size > AT_ONCE) yield* this.readPieces();
+    else if (this.size > 0) yield this.readAtOnce();
+    try {
+      this.requireUnchanged();
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  private readAtOnce(): Uint8Array {
+    const bytes = new Uint8Array(this.size);
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const length = readSync(this.fd, bytes, at, bytes.length - at, at);
+        if (length === 0) throw this.tooShort(at);
+        at += length;
+      }
+      return bytes;
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  private async *readPieces(): AsyncGenerator<Uint8Array> {
     let ahead = this.readAhead(0);
     try {
       for (let at = 0; at < this.size; ) {
@@ -96,7 +123,6 @@ export class PlannedFile {
         if (at < this.size) ahead = this.readAhead(at);
         yield bytes;
       }
-      this.requireUnchanged();
     } catch (error) {
       throw this.failure(error);
     } finally {

@@ -87,6 +87,7 @@ export async function handleDownload(exchange: Exchange, parts: DownloadParts): 
   };
   let transfer: Transfer | undefined;
   try {
+    if (format !== "tar") parts.compressor.prepare();
     if (!parts.state.isConfirmed(name)) await requireStructure(lock.path, name);
     const plan = await planArchive(lock.path, name);
     transfer = new Transfer(plan, format, parts, exchange, release);

@@ -18,6 +18,8 @@ export interface Compressor {
     pieces: AsyncIterable<TarPiece>,
     format: CompressedFormat,
   ): AsyncGenerator<Uint8Array, void>;
+  /** Starts a worker if none has been, so that it is there when the first block is. */
+  prepare(): void;
   /** Ends the workers; what still runs fails. Final; twice is fine. */
   close(): void;
 }
@@ -60,6 +62,10 @@ class SharedCompressor implements Compressor {
     } finally {
       this.running--;
     }
+  }
+
+  prepare(): void {
+    this.workers().prepare();
   }
 
   close(): void {

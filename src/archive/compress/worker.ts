@@ -13,8 +13,6 @@ import type { Job, Outcome, Request } from "./messages.ts";
 declare const self: Worker;
 
 let slots: readonly Uint8Array[] = [];
-/** What is compressed is copied or read into here: kept from one job to the next. */
-let input = new Uint8Array(0);
 
 self.onmessage = ({ data }: MessageEvent<Request>) => {
   if ("slots" in data) slots = data.slots.map((slot) => new Uint8Array(slot));
@@ -25,14 +23,9 @@ function run(job: Job): Outcome {
   try {
     const slot = slots[job.slot];
     if (slot === undefined) throw new Error(`no slot ${job.slot}`);
-    if (input.length < job.length) input = new Uint8Array(job.length);
-    const content = input.subarray(0, job.length);
-    if (job.source === undefined) content.set(slot.subarray(0, job.length));
-    else {
-      const failed = readWhole(content, job.source);
-      if (failed) return failed;
-    }
-    return { compressed: handOver(compressBlock(content, job), slot) };
+    const content = slot.subarray(0, job.length);
+    const failed = job.source && readWhole(content, job.source);
+    return failed ?? { compressed: handOver(compressBlock(content, job), slot) };
   } catch (error) {
     return { error: errorText(error) };
   }

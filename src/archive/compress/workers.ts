@@ -56,6 +56,11 @@ export class Workers {
     return this.failure !== undefined;
   }
 
+  /** Starts a thread if there is none. */
+  prepare(): void {
+    if (this.workers.length === 0 && !this.failure) this.start();
+  }
+
   /** Waits for a free slot. Rejects with a Failure after `close` or if a thread broke. */
   acquire(): Promise<Slot> {
     return this.slots.acquire();
@@ -97,6 +102,10 @@ export class Workers {
   private worker(): CompressWorker {
     const [idlest] = this.workers.toSorted((a, b) => a.jobCount - b.jobCount);
     if (idlest && (idlest.jobCount === 0 || this.workers.length >= this.threads)) return idlest;
+    return this.start();
+  }
+
+  private start(): CompressWorker {
     const memory = this.all.map((slot) => slot.memory);
     const worker = new CompressWorker(this.workerUrl, memory, (error) => this.fail(error));
     this.workers.push(worker);
