@@ -512,6 +512,7 @@ table("Exit statuses", {
     writeFileSync(file, "not an archive");
     expect((await run("prombackup", ["verify", file])).status).toBe(3);
   },
+  "129": async () => expect(await interrupted("SIGHUP")).toBe(129),
   "130": async () => expect(await interrupted("SIGINT")).toBe(130),
   "143": async () => expect(await interrupted("SIGTERM")).toBe(143),
 });
