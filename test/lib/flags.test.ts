@@ -72,6 +72,6 @@ describe("a flag's value", () => {
 test("a URL is told without the password in it", () => {
   const url = optional(httpUrl, { description: "" });
   expect(() => flagValue("server", url, "ftp://user:secret@host/", {})).toThrow(
-    'invalid value "ftp://***@host/" for --server',
+    'invalid value "ftp://…@host/" for --server',
   );
 });
