@@ -235,7 +235,8 @@ function again<F extends Failure>(method: string, failure: F): F {
 async function boundedText({ response, silence }: Answer): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of silence.pieces(response.body ?? new ReadableStream())) {
+  if (response.body === null) return "";
+  for await (const chunk of silence.pieces(response.body)) {
     size += chunk.byteLength;
     if (size > MAX_ANSWER_BYTES)
       throw new Failure("the server's answer doesn't end: is this a prombackup server?");

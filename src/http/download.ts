@@ -18,7 +18,7 @@ import type { Instruments } from "./instruments.ts";
 import { HttpError } from "./respond.ts";
 import type { Exchange } from "./router.ts";
 import type { Slots } from "./slots.ts";
-import { StallGuard } from "./stall-guard.ts";
+import { guardTail, StallGuard } from "./stall-guard.ts";
 import type { Verification } from "./verification.ts";
 
 /** What a download needs of the server. */
@@ -254,8 +254,10 @@ class Transfer {
   private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
     this.ended = true;
     this.record(result.success);
-    if (result.success) this.guard?.allSent();
-    else this.guard?.stop();
+    this.held = undefined;
+    this.sent = undefined;
+    this.guard?.stop();
+    if (result.success) guardTail(this.exchange, this.parts.stallTimeout);
     this.finishStatus(result);
     this.parts.leases.downloadEnded(this.plan.name, result.success);
     this.exchange.request.signal.removeEventListener("abort", this.onClientGone);

@@ -9,12 +9,25 @@ const LEAST_BYTES = 64 * 1024;
 /** How often a time limit is looked at: a slow reader's progress is seen in several places. */
 const LOOKS_PER_LIMIT = 10;
 
+/** Most complete downloads are taken at once. */
+const LONGEST_TAIL_LOOK_MS = 500;
+
 export interface StallGuardOptions {
   /** Milliseconds in which 64 KiB must go out. */
   readonly limit: number;
   /** As the connection's: {@link Connection}. */
   readonly unsent: Connection["unsent"];
   readonly onStall: (reason: Failure) => void;
+  /** All is handed over: it ends when the other side has all of it, or the connection is closed. */
+  readonly complete?: boolean;
+}
+
+/**
+ * Cuts the connection of an archive that is complete, and waits in buffers for a client that has
+ * stalled. It holds nothing of the download.
+ */
+export function guardTail({ unsent, reset }: Connection, limit: number): void {
+  new StallGuard({ limit, unsent, onStall: reset, complete: true });
 }
 
 /**
@@ -25,7 +38,6 @@ export interface StallGuardOptions {
 export class StallGuard {
   private timer: Timer | undefined;
   private stopped = false;
-  private complete = false;
   private progress = 0;
   private since = performance.now();
   private lastUnsent = 0;
@@ -39,11 +51,6 @@ export class StallGuard {
     this.made(bytes);
   }
 
-  /** All is handed over; it goes on until the other side has all of it, or the connection is closed. */
-  allSent(): void {
-    this.complete = true;
-  }
-
   stop(): void {
     this.stopped = true;
     this.timer?.stop();
@@ -51,15 +58,20 @@ export class StallGuard {
 
   private schedule(): void {
     if (this.stopped) return;
-    this.timer = startTimer(this.options.limit / LOOKS_PER_LIMIT, () => {
+    this.timer = startTimer(this.interval, () => {
       this.look();
       this.schedule();
     });
   }
 
+  private get interval(): number {
+    const interval = this.options.limit / LOOKS_PER_LIMIT;
+    return this.options.complete ? Math.min(interval, LONGEST_TAIL_LOOK_MS) : interval;
+  }
+
   private look(): void {
     const unsent = this.options.unsent() ?? 0;
-    if (this.complete && unsent === 0) this.stop();
+    if (this.options.complete && unsent === 0) this.stop();
     this.made(Math.max(0, this.lastUnsent - unsent));
     this.lastUnsent = unsent;
     const { limit, onStall } = this.options;
