@@ -64,7 +64,7 @@ export function repeated(from: BenchSnapshot, times: number): BenchSnapshot {
 /** A snapshot of so many blocks, each with a meta.json, an index, tombstones and chunk files. */
 export function smallFiles(blocks: number, filesEach: number, bytes: number): BenchSnapshot {
   const size = Math.floor(bytes / (blocks * filesEach));
-  return makeOnce(`small-${blocks}-${filesEach}-${size}`, (snapshot) => {
+  return makeOnce(`files-${blocks}-${filesEach}-${size}`, (snapshot) => {
     for (let i = 0; i < blocks; i++) {
       const block = join(snapshot, ulid(i));
       mkdirSync(join(block, "chunks"), { recursive: true });
@@ -76,11 +76,11 @@ export function smallFiles(blocks: number, filesEach: number, bytes: number): Be
   });
 }
 
-/** Half random, half zeros. */
+/** Half random, half zeros, evenly, so that small files are like large ones. */
 function fill(file: string, size: number): void {
   const bytes = Buffer.alloc(size);
-  for (let at = 0; at < size; at += 32768) {
-    crypto.getRandomValues(bytes.subarray(at, Math.min(at + 16384, size)));
+  for (let at = 0; at < size; at += 1024) {
+    crypto.getRandomValues(bytes.subarray(at, Math.min(at + 512, size)));
   }
   writeFileSync(file, bytes);
 }

@@ -131,7 +131,8 @@ function ustarBlock(
   putText(block, 329, "0000000"); // device major
   putText(block, 337, "0000000"); // device minor
   block.set(prefix, 345);
-  const sum = block.reduce((total, byte) => total + byte, 0);
+  let sum = 0;
+  for (const byte of block) sum += byte;
   putText(block, 148, `${sum.toString(8).padStart(6, "0")}\0 `);
   return block;
 }
