@@ -50,6 +50,9 @@ describe("users", () => {
     const complaints = () => log().match(/level=ERROR.*basic_auth_users.bob/g)?.length;
     await until(() => complaints() !== undefined);
     expect(complaints()).toBe(1);
+    replace(setup.web, "");
+    expect(await status(url)).toBe(401);
+    await until(() => log().includes("letting everyone in takes a restart"));
     replace(setup.web, `basic_auth_users: {alice: ${hashes.low}}\n`);
     expect(await status(url, basic("alice", SECRET))).toBe(200);
   });
@@ -116,6 +119,8 @@ describe("rights", () => {
       await response.body?.cancel();
       expect([target, response.status]).not.toEqual([target, 403]);
     }
+    replace(file, "");
+    expect(await status(`${url}/api/download?name=${NAME}`, basic("reader", SECRET))).toBe(403);
     replace(file, "users:\n  reader: [read, create]\n  gone: [read]\n");
     expect(await status(`${url}/api/download?name=${NAME}`, basic("reader", SECRET))).toBe(200);
   });

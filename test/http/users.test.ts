@@ -42,6 +42,14 @@ describe("the work of a check", () => {
     expect(verify.mock.calls.length).toBe(4);
   });
 
+  test("is never saved by a name that borrows from the password", async () => {
+    const password = "a\0b";
+    const hash = await Bun.password.hash(password, { algorithm: "bcrypt", cost: 4 });
+    const users = new Users(new Map([["alice", hash]]));
+    expect(await users.verify(credentials("alice", password))).toBe(true);
+    expect(await users.verify(credentials("alice\0a", "b"))).toBe(false);
+  });
+
   test("is shared by those who ask the same at once, and refused beyond a few who wait", async () => {
     const users = new Users(HASHES);
     const same = Array.from({ length: 100 }, () => users.verify(credentials("alice", "right")));

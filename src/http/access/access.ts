@@ -102,6 +102,9 @@ export class Access {
     if (isDeepStrictEqual(next, before)) return;
     if ((next.tls === undefined) !== (before.tls === undefined))
       throw new Failure("turning TLS on or off takes a restart of the server");
+    // The file may just be about to be written.
+    if (next.users === undefined && before.users !== undefined)
+      throw new Failure("letting everyone in takes a restart of the server: no users are left");
     if (next.tls !== undefined && !isDeepStrictEqual(next.tls, before.tls)) this.#onTls(next.tls);
     if (!isDeepStrictEqual(next.users, before.users)) this.#users = usersOf(next);
     this.#config = next;

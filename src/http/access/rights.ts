@@ -47,8 +47,10 @@ export async function readRights(path: string, files: ConfigFiles): Promise<User
   const users = top.section("users");
   top.end();
   const read = new Map<string, ReadonlySet<Right>>();
-  for (const name of users?.keys ?? []) {
-    const words = users?.texts(name) ?? [];
+  // A file that an editor has just emptied mustn't give everything to everyone.
+  if (users === undefined) throw top.refuse("users", "is missing or empty");
+  for (const name of users.keys) {
+    const words = users.texts(name) ?? [];
     const rights = RIGHTS.filter((right) => words.includes(right));
     if (new Set(words).size !== rights.length)
       throw top.refuse(`users.${name}`, `holds something else than ${RIGHTS.join(", ")}`);

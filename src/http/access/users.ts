@@ -37,7 +37,8 @@ export class Users {
    * @throws TooManyChecks
    */
   async verify({ user, password }: Credentials): Promise<boolean> {
-    const digest = this.#digest(Buffer.from(user), "\0", password);
+    // Of a digest of the name, so that no part of a password can pass for a part of a name.
+    const digest = this.#digest(this.#digest(user), password);
     if (this.#right.has(digest)) return true;
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
