@@ -13,6 +13,8 @@ export type Consequence =
   | "block silently missing"
   /** It removes the block from disk at start-up. */
   | "deletes the block"
+  /** It starts, and refuses what is scraped: it takes no samples of before the newest block's end. */
+  | "takes no new samples"
   /** It starts; queries that touch the damage fail as a whole. */
   | "queries fail"
   /** It starts; queries answer, but miss samples or get those of another series. */
@@ -60,6 +62,8 @@ const KINDS = {
   "meta-missing": error("block silently missing"),
   "meta-invalid": error("block silently missing", REWRITE_META),
   "meta-range": error("wrong answers", REWRITE_META),
+  "meta-range-late": error("takes no new samples", REWRITE_META),
+  "meta-unusual": warning(),
   "meta-version": warning("nothing has to be done: Prometheus rewrites it at start-up"),
   "meta-deletable": error("deletes the block", "set compaction.deletable to false in meta.json"),
   "meta-counts": error("none", TAKE_AGAIN),

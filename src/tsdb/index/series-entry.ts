@@ -20,6 +20,12 @@ export interface TimeRange {
 /** More than fit in any index. */
 const MOST_SYMBOLS = 2 ** 31;
 
+/** The times of the first and last samples of all chunks, in milliseconds; without any, infinite. */
+export interface TimeSpan {
+  readonly first: number;
+  readonly last: number;
+}
+
 /**
  * Reads the series of an index one after the other, each
  *
@@ -33,6 +39,9 @@ const MOST_SYMBOLS = 2 ** 31;
  */
 export class SeriesEntry {
   chunks = 0;
+  /** The times of the first and last samples. */
+  first = Number.POSITIVE_INFINITY;
+  last = Number.NEGATIVE_INFINITY;
   readonly #symbols: Symbols | undefined;
   readonly #symbolCount: number;
   /** The number of the empty string, or one that no symbol has. */
@@ -146,6 +155,8 @@ export class SeriesEntry {
       chunk.maxTime = maxTime;
       chunk.segment = reference < SEGMENT ? 0 : Math.floor(reference / SEGMENT);
       chunk.offset = reference - chunk.segment * SEGMENT;
+      if (minTime < this.first) this.first = minTime;
+      if (maxTime > this.last) this.last = maxTime;
       if (minTime < this.#range.minTime || maxTime >= this.#range.maxTime) this.#outside(position);
       this.#references.refer(chunk, position, this.#describeChunk);
     }

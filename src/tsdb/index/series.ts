@@ -7,7 +7,7 @@ import { STOP, scan } from "../scan.ts";
 import type { Spool } from "../spool.ts";
 import { LabelPairs } from "./label-pairs.ts";
 import { checkGap, SERIES_ALIGNMENT, type Section } from "./section.ts";
-import { SeriesEntry, type TimeRange } from "./series-entry.ts";
+import { SeriesEntry, type TimeRange, type TimeSpan } from "./series-entry.ts";
 import type { Symbols } from "./symbols.ts";
 
 const CRC_SIZE = 4;
@@ -21,6 +21,8 @@ export interface Series {
   readonly pairs: LabelPairs;
   /** How many chunks the series have in all. */
   readonly chunks: number;
+  /** The range of time of their samples. */
+  readonly span: TimeSpan;
   /** False if some series could not be read: nothing can be compared with the others then. */
   readonly complete: boolean;
 }
@@ -49,7 +51,13 @@ export async function checkSeries(
   await scan(spool, section.start, section.end, (bytes, position, last) =>
     walk.step(bytes, position, last),
   );
-  return { ids: walk.ids, pairs, chunks: entry.chunks, complete: walk.complete };
+  return {
+    ids: walk.ids,
+    pairs,
+    chunks: entry.chunks,
+    span: { first: entry.first, last: entry.last },
+    complete: walk.complete,
+  };
 }
 
 class SeriesWalk {
