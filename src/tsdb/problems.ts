@@ -54,7 +54,11 @@ const KINDS = {
     "block silently missing",
     "rename the directory to the ulid of its meta.json",
   ),
-  "block-name-differs": warning("rename the directory to the ulid of its meta.json"),
+  // Prometheus compacts it again and again, as it does not find the directory to remove.
+  "block-name-differs": warning(
+    "rename the directory to the ulid of its meta.json",
+    "compaction fails",
+  ),
   "file-twice": error("wrong answers", TAKE_AGAIN),
   "file-unknown": warning("remove the file if you did not put it there"),
 

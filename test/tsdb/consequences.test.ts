@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { RunningPrometheus } from "../../scripts/run-prometheus.ts";
 import type { Consequence } from "../../src/tsdb/problems.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
-import { type Block, check, tinyBlock } from "./support/blocks.ts";
+import { type Block, check, tinyBlock, writeTo } from "./support/blocks.ts";
 import { DAMAGES } from "./support/damages.ts";
 
 /**
@@ -118,13 +118,4 @@ async function consequenceOf(
 async function ask(url: string, query: string): Promise<string> {
   const parameters = new URLSearchParams({ query, time: "1700000016" });
   return await (await fetch(`${url}/api/v1/query?${parameters}`)).text();
-}
-
-function writeTo(directory: string, block: Block): void {
-  mkdirSync(join(directory, "chunks"), { recursive: true });
-  if (block.hasChunks === false) rmSync(join(directory, "chunks"), { recursive: true });
-  for (const [path, bytes] of block.files) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), bytes);
-  }
 }
