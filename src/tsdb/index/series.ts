@@ -78,15 +78,16 @@ class SeriesWalk {
   step(bytes: Uint8Array, position: number, last: boolean): number {
     const reader = this.#reader;
     const view = viewOf(bytes);
+    // Where multiples of 16 lie: a remainder of the position itself takes long, as it may be beyond 2^31.
+    const skew = (-position % SERIES_ALIGNMENT) | 0;
     for (let at = 0; ; ) {
-      const past = (position + at) % SERIES_ALIGNMENT;
-      const start = past === 0 ? at : at + SERIES_ALIGNMENT - past;
+      const start = at + ((skew - at) & (SERIES_ALIGNMENT - 1));
       if (last && start >= bytes.length) {
         checkGap(bytes, at, bytes.length, position + at, SERIES_ALIGNMENT - 1, this.#findings);
         return bytes.length;
       }
       reader.reset(bytes, start, Math.min(start + LONGEST_LENGTH, bytes.length));
-      const length = reader.uvarint();
+      const length = reader.uint31();
       const bodyAt = reader.at;
       const crcAt = bodyAt + length;
       if (reader.failed || crcAt + CRC_SIZE > bytes.length) {
