@@ -36,21 +36,7 @@ export class ByteReader {
   }
 
   uvarint(): number {
-    // Most are of one or two bytes. This is short, so that the engine copies it to where it is called.
-    const at = this.at;
-    if (this.end - at < 2) return this.#manyUvarint();
-    const first = this.#bytes[at] ?? 0;
-    if (first < 0x80) {
-      this.at = at + 1;
-      return first;
-    }
-    const second = this.#bytes[at + 1] ?? 0;
-    if (second >= 0x80) return this.#manyUvarint();
-    this.at = at + 2;
-    return (first & 0x7f) | (second << 7);
-  }
-
-  #manyUvarint(): number {
+    // Most are of a few bytes: those go by integers of 32 bits, and without a call for each byte.
     const bytes = this.#bytes;
     const end = Math.min(this.end, this.at + 4);
     let value = 0;
@@ -63,6 +49,26 @@ export class ByteReader {
       }
     }
     return this.end - this.at > 4 ? this.#timeUvarint(value) : this.#longUvarint();
+  }
+
+  /**
+   * A uvarint below 2^31, as lengths, counts and symbols are; a larger one fails. The engine knows what
+   * comes from here to be an integer, and is faster with all that is computed or indexed by it.
+   */
+  uint31(): number {
+    const bytes = this.#bytes;
+    const end = Math.min(this.end, this.at + 5);
+    let value = 0;
+    for (let at = this.at, shift = 0; at < end; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      // The fifth byte has room for three bits.
+      if (shift === 28 && byte > 7) break;
+      value |= (byte & 0x7f) << shift;
+      if (byte >= 0x80) continue;
+      this.at = at;
+      return value;
+    }
+    return this.#fail();
   }
 
   /** Goes on behind four bytes: a time takes six, and there is one in each series. */

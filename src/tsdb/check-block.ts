@@ -1,4 +1,4 @@
-import { checkMeta, compareCounts, MetaFile } from "./check-meta.ts";
+import { checkMeta, compareCounts, compareRange, MetaFile } from "./check-meta.ts";
 import { ChunkReferences } from "./chunks/references.ts";
 import { type EncodingCount, Segments } from "./chunks/segments.ts";
 import { type Finding, type FindingCount, Findings } from "./findings.ts";
@@ -199,6 +199,8 @@ export class BlockCheck {
     const samples = (kind: EncodingCount["holds"]) =>
       encodings?.reduce((sum, { holds, samples }) => (holds === kind ? sum + samples : sum), 0);
     const complete = series?.complete ? series : undefined;
+    if (complete !== undefined && complete.chunks > 0)
+      compareRange(meta, complete.span, this.#findings);
     const content = {
       series: complete?.ids.length,
       chunks: complete?.chunks,

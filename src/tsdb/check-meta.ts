@@ -1,5 +1,6 @@
 import { errorText } from "../lib/errors.ts";
 import type { Findings } from "./findings.ts";
+import type { TimeSpan } from "./index/series-entry.ts";
 import { timeText } from "./index/series-text.ts";
 import { type BlockMeta, isUlid, MAX_META_BYTES, parseBlockMeta } from "./meta.ts";
 
@@ -53,10 +54,20 @@ export function checkMeta(
     const text = `its time range, ${timeText(minTime)} to ${timeText(maxTime)}, is empty`;
     findings.add("meta-range", FILE, undefined, text);
   }
+  const oddity = oddityOf(meta);
+  if (oddity !== undefined) findings.add("meta-unusual", FILE, undefined, oddity);
   if (meta.compaction.deletable) {
     findings.add("meta-deletable", FILE, undefined, "it marks the block as deletable");
   }
   return meta;
+}
+
+/** What Prometheus doesn't look at, but no writer leaves out. */
+function oddityOf({ compaction }: BlockMeta): string | undefined {
+  if (compaction.level < 1) return "it gives the block no compaction level";
+  if (compaction.sources.length === 0) return "it gives the block no sources";
+  const others = [...compaction.sources, ...compaction.parents];
+  return others.every(isUlid) ? undefined : "one of the block's sources or parents is no ULID";
 }
 
 function readMeta(file: MetaFile | undefined, findings: Findings): BlockMeta | undefined {
@@ -79,6 +90,27 @@ export interface BlockContent {
   readonly floatSamples: number | undefined;
   readonly histogramSamples: number | undefined;
   readonly tombstones: number | undefined;
+}
+
+/**
+ * How far a block may be said to reach beyond its samples: up to two hours if it comes from the head,
+ * and as far as it is long, which is 31 days at most, if samples were deleted from it and compacted away.
+ */
+const LARGEST_SLACK = 31 * 24 * 3600 * 1000;
+
+/**
+ * Compares the range of time that meta.json tells with that of the samples, which is known to lie
+ * within it.
+ */
+export function compareRange(meta: BlockMeta, samples: TimeSpan, findings: Findings): void {
+  if (meta.maxTime - samples.last > LARGEST_SLACK) {
+    const text = `its time range ends at ${timeText(meta.maxTime)}, but its samples at ${timeText(samples.last)}`;
+    findings.add("meta-range-late", FILE, undefined, text);
+  }
+  if (samples.first - meta.minTime > LARGEST_SLACK) {
+    const text = `its time range begins at ${timeText(meta.minTime)}, but its samples at ${timeText(samples.first)}`;
+    findings.add("meta-unusual", FILE, undefined, text);
+  }
 }
 
 /** Compares meta.json's counts with what the block holds. Prometheus itself never does. */

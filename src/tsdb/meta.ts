@@ -48,7 +48,8 @@ export function isUlid(name: string): boolean {
 }
 
 /**
- * Reads the text of a meta.json.
+ * Reads the text of a meta.json, as strictly as Prometheus does (Go's `encoding/json`: the case of
+ * names doesn't matter, types do).
  *
  * @throws Error that says what is wrong with it; such a block is silently absent from Prometheus.
  */
@@ -59,63 +60,94 @@ export function parseBlockMeta(text: string): BlockMeta {
   } catch (cause) {
     throw new Error("meta.json is not JSON", { cause });
   }
-  const root = object(json, "meta.json");
-  const version = root["version"];
+  const root = new Fields(json, "meta.json");
+  const version = root.get("version");
   if (version !== 1 && version !== 2) {
     throw new Error(`meta.json has version ${JSON.stringify(version)}, not 1`);
   }
-  const ulid = root["ulid"];
+  const ulid = root.get("ulid");
   if (typeof ulid !== "string" || !isUlid(ulid)) throw new Error("meta.json has no valid ulid");
-  const minTime = integer(root["minTime"], "minTime");
-  const maxTime = integer(root["maxTime"], "maxTime");
+  const minTime = integer(root.get("minTime"), "minTime");
+  const maxTime = integer(root.get("maxTime"), "maxTime");
   if (minTime > maxTime)
     throw new Error(`meta.json has minTime ${minTime} after maxTime ${maxTime}`);
-  const stats = object(root["stats"] ?? {}, "stats");
-  const compaction = object(root["compaction"] ?? {}, "compaction");
   return {
     version,
     ulid,
     minTime,
     maxTime,
-    stats: {
-      numSamples: count(stats["numSamples"], "numSamples"),
-      numSeries: count(stats["numSeries"], "numSeries"),
-      numChunks: count(stats["numChunks"], "numChunks"),
-      numTombstones: count(stats["numTombstones"], "numTombstones"),
-      numFloatSamples: optionalCount(stats["numFloatSamples"], "numFloatSamples"),
-      numHistogramSamples: optionalCount(stats["numHistogramSamples"], "numHistogramSamples"),
-    },
-    compaction: {
-      level: count(compaction["level"], "compaction.level"),
-      sources: texts(compaction["sources"], "sources"),
-      parents: parents(compaction["parents"]),
-      deletable: compaction["deletable"] === true,
-      hints: texts(compaction["hints"], "hints"),
-    },
+    stats: readStats(new Fields(root.get("stats") ?? {}, "stats")),
+    compaction: readCompaction(new Fields(root.get("compaction") ?? {}, "compaction")),
   };
 }
 
-function parents(value: unknown): string[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw new Error("meta.json: compaction.parents is not a list");
-  return value.map((parent: unknown) => {
-    const ulid = object(parent, "compaction.parents")["ulid"];
-    if (typeof ulid !== "string") throw new Error("meta.json: a parent has no ulid");
-    return ulid;
-  });
+function readStats(stats: Fields): BlockStats {
+  const count = (name: keyof BlockStats) => optionalCount(stats.get(name), name);
+  return {
+    numSamples: count("numSamples") ?? 0,
+    numSeries: count("numSeries") ?? 0,
+    numChunks: count("numChunks") ?? 0,
+    numTombstones: count("numTombstones") ?? 0,
+    numFloatSamples: count("numFloatSamples"),
+    numHistogramSamples: count("numHistogramSamples"),
+  };
 }
 
-function texts(value: unknown, name: string): string[] {
+function readCompaction(compaction: Fields): BlockCompaction {
+  flag(compaction.get("failed"), "failed");
+  return {
+    level: optionalCount(compaction.get("level"), "compaction.level") ?? 0,
+    sources: list(compaction.get("sources"), "sources").map((source) => ulidText(source)),
+    parents: list(compaction.get("parents"), "parents").flatMap(parentUlid),
+    deletable: flag(compaction.get("deletable"), "deletable"),
+    hints: list(compaction.get("hints"), "hints").map((hint) => text(hint, "a hint")),
+  };
+}
+
+function parentUlid(parent: unknown): string[] {
+  const ulid = new Fields(parent, "a parent").get("ulid");
+  return ulid === undefined || ulid === null ? [] : [ulidText(ulid)];
+}
+
+/** Prometheus looks at the length of a ULID alone, in bytes. */
+function ulidText(value: unknown): string {
+  const ulid = text(value, "a ulid");
+  if (Buffer.byteLength(ulid) !== 26) throw new Error("meta.json: a ulid has not 26 characters");
+  return ulid;
+}
+
+/** The fields of a JSON object, by their names in any case. */
+class Fields {
+  readonly #fields = new Map<string, unknown>();
+
+  constructor(value: unknown, name: string) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new Error(`meta.json: ${name} is not an object`);
+    }
+    for (const [key, field] of Object.entries(value)) this.#fields.set(key.toLowerCase(), field);
+  }
+
+  get(name: string): unknown {
+    return this.#fields.get(name.toLowerCase());
+  }
+}
+
+function list(value: unknown, name: string): unknown[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new Error(`meta.json: compaction.${name} is not a list`);
-  return value.filter((text: unknown) => typeof text === "string");
+  return value;
 }
 
-function object(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`meta.json: ${name} is not an object`);
-  }
-  return { ...value };
+function text(value: unknown, name: string): string {
+  if (typeof value !== "string") throw new Error(`meta.json: ${name} is not a text`);
+  return value;
+}
+
+function flag(value: unknown, name: string): boolean {
+  if (value === undefined || value === null) return false;
+  if (typeof value !== "boolean")
+    throw new Error(`meta.json: compaction.${name} is not true or false`);
+  return value;
 }
 
 function integer(value: unknown, name: string): number {
@@ -123,12 +155,8 @@ function integer(value: unknown, name: string): number {
   return Number(value);
 }
 
-function count(value: unknown, name: string): number {
-  return optionalCount(value, name) ?? 0;
-}
-
 function optionalCount(value: unknown, name: string): number | undefined {
-  if (value === undefined) return undefined;
+  if (value === undefined || value === null) return undefined;
   const n = integer(value, name);
   if (n < 0) throw new Error(`meta.json: ${name} is negative`);
   return n;

@@ -13,6 +13,8 @@ export type Consequence =
   | "block silently missing"
   /** It removes the block from disk at start-up. */
   | "deletes the block"
+  /** It starts, and refuses what is scraped: it takes no samples of before the newest block's end. */
+  | "takes no new samples"
   /** It starts; queries that touch the damage fail as a whole. */
   | "queries fail"
   /** It starts; queries answer, but miss samples or get those of another series. */
@@ -52,7 +54,11 @@ const KINDS = {
     "block silently missing",
     "rename the directory to the ulid of its meta.json",
   ),
-  "block-name-differs": warning("rename the directory to the ulid of its meta.json"),
+  // Prometheus compacts it again and again, as it does not find the directory to remove.
+  "block-name-differs": warning(
+    "rename the directory to the ulid of its meta.json",
+    "compaction fails",
+  ),
   "file-twice": error("wrong answers", TAKE_AGAIN),
   "file-unknown": warning("remove the file if you did not put it there"),
 
@@ -60,6 +66,8 @@ const KINDS = {
   "meta-missing": error("block silently missing"),
   "meta-invalid": error("block silently missing", REWRITE_META),
   "meta-range": error("wrong answers", REWRITE_META),
+  "meta-range-late": error("takes no new samples", REWRITE_META),
+  "meta-unusual": warning(),
   "meta-version": warning("nothing has to be done: Prometheus rewrites it at start-up"),
   "meta-deletable": error("deletes the block", "set compaction.deletable to false in meta.json"),
   "meta-counts": error("none", TAKE_AGAIN),

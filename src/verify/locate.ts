@@ -1,5 +1,5 @@
-import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { lstat, readdir, readFile, realpath, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { shown } from "../archive/shown.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
@@ -22,7 +22,7 @@ export interface LocatedBlocks {
  * @throws Failure if there are none, or several snapshots, or it can't be read
  */
 export async function locateBlocks(directory: string): Promise<LocatedBlocks> {
-  const path = resolve(directory);
+  const path = await real(directory);
   const names = (await list(path)).toSorted();
   if (names.includes("meta.json") || isUlid(basename(path))) return singleBlock(path);
   const blocks = names.filter(isUlid).map((ulid) => ({ ulid, path: join(path, ulid) }));
@@ -62,6 +62,13 @@ async function ulidOf(path: string): Promise<string> {
   }
 }
 
+/** What was named may itself be a link; what lies in it may not. */
+async function real(path: string): Promise<string> {
+  return realpath(path).catch((error: unknown) => {
+    throw new Failure(`${path} can't be read: ${errorText(error)}`);
+  });
+}
+
 async function list(path: string): Promise<string[]> {
   try {
     return await readdir(path);
@@ -71,5 +78,5 @@ async function list(path: string): Promise<string[]> {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path)).isDirectory();
+  return (await lstat(path)).isDirectory();
 }

@@ -203,6 +203,22 @@ describe("a directory", () => {
     expect(stdout).toContain(`error: ${block}/linked is a symbolic link`);
   });
 
+  test("may be named by a link, and a link within it is none", async () => {
+    const links = tempDir();
+    for (const [name, target] of [
+      ["a-block", path],
+      ["a-snapshot", join(place, snapshot)],
+    ] as const) {
+      symlinkSync(target, join(links, name));
+      const { status, stdout } = await verify(join(links, name));
+      expect([status, stdout]).toEqual([0, expect.stringContaining(`${block} `)]);
+    }
+    const dangling = tempDir();
+    symlinkSync("/nowhere", join(dangling, snapshot));
+    const { status, stderr } = await verify(dangling);
+    expect([status, stderr]).toEqual([1, expect.stringContaining("holds no block")]);
+  });
+
   test("with several snapshots in it, one is to be named", async () => {
     await run("prombackup", ["create", ...local, "--output", "-", "--remove-snapshot=false"]);
     await run("prombackup", ["create", ...local, "--output", "-", "--remove-snapshot=false"]);

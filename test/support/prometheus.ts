@@ -22,7 +22,7 @@ export { queryRange } from "../../scripts/query.ts";
  * the test, or with the test file when called outside of a test. Needs the tool `prometheus`.
  */
 export async function startPrometheus(
-  options: Omit<PrometheusOptions, "program" | "directory"> = {},
+  options: Omit<PrometheusOptions, "program" | "directory"> & { readonly directory?: string } = {},
 ): Promise<RunningPrometheus> {
   const running = await start({
     program: program("prometheus"),

@@ -46,6 +46,24 @@ test.each([
   expect([reader.failed, reader.left]).toEqual([false, 0]);
 });
 
+test("numbers below 2^31 are read as such, others fail", () => {
+  const random = randoms("lengths");
+  for (let round = 0; round < 20_000; round++) {
+    const value = Math.floor(random.unit() * 2 ** random.below(40));
+    const reader = readerOf([...putUvarint(value), 7]);
+    const fits = value < 2 ** 31;
+    expect([reader.uint31(), reader.failed]).toEqual([fits ? value : 0, !fits]);
+    if (fits) expect(reader.byte()).toBe(7);
+  }
+  for (const value of [2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53 - 1]) {
+    expect(readerOf(putUvarint(value)).uint31()).toBe(value < 2 ** 31 ? value : 0);
+  }
+  for (const cut of [[], [0x80], [0x80, 0x80, 0x80, 0x80], [0x80, 0x80, 0x80, 0x80, 0x80, 0]]) {
+    const reader = readerOf(cut);
+    expect([reader.uint31(), reader.failed]).toEqual([0, true]);
+  }
+});
+
 test("numbers of any size up to 2^53 come back, signed and unsigned", () => {
   const random = randoms("varints");
   for (let round = 0; round < 20_000; round++) {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { RunningPrometheus } from "../../scripts/run-prometheus.ts";
 import type { Consequence } from "../../src/tsdb/problems.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
-import { type Block, check, tinyBlock } from "./support/blocks.ts";
+import { type Block, check, tinyBlock, writeTo } from "./support/blocks.ts";
 import { DAMAGES } from "./support/damages.ts";
 
 /**
@@ -17,6 +17,7 @@ const CONSEQUENCES: readonly Consequence[] = [
   "refuses to start",
   "deletes the block",
   "block silently missing",
+  "takes no new samples",
   "queries fail",
   "wrong answers",
   "snapshots fail",
@@ -66,10 +67,12 @@ async function observe(block: Block, sound: readonly string[] | undefined): Prom
   writeTo(join(dataDir, block.name), block);
   let prometheus: RunningPrometheus;
   try {
-    prometheus = await startPrometheus({ dataDir });
+    prometheus = await startUnlessRefusing(dataDir);
   } catch (error) {
-    expect(String(error)).toMatch(/opening storage failed|panic/);
-    return { consequence: "refuses to start", answers: [] };
+    const refusal = /opening storage failed|panic|out of bounds/.exec(String(error))?.[0];
+    expect(refusal).toBeString();
+    const takesNothing = refusal === "out of bounds";
+    return { consequence: takesNothing ? "takes no new samples" : "refuses to start", answers: [] };
   }
   try {
     const answers: string[] = [];
@@ -78,6 +81,21 @@ async function observe(block: Block, sound: readonly string[] | undefined): Prom
   } finally {
     await prometheus.stop();
     rmSync(dataDir, { recursive: true });
+  }
+}
+
+/** Ends it as soon as it has refused a sample; that it has taken one is what its start waits for. */
+async function startUnlessRefusing(dataDir: string): Promise<RunningPrometheus> {
+  const directory = tempDir();
+  const log = join(directory, "prometheus.log");
+  const refusing = new AbortController();
+  const watch = setInterval(() => {
+    if (existsSync(log) && readFileSync(log, "utf8").includes("out of bounds")) refusing.abort();
+  }, 100);
+  try {
+    return await startPrometheus({ dataDir, directory, signal: refusing.signal });
+  } finally {
+    clearInterval(watch);
   }
 }
 
@@ -100,13 +118,4 @@ async function consequenceOf(
 async function ask(url: string, query: string): Promise<string> {
   const parameters = new URLSearchParams({ query, time: "1700000016" });
   return await (await fetch(`${url}/api/v1/query?${parameters}`)).text();
-}
-
-function writeTo(directory: string, block: Block): void {
-  mkdirSync(join(directory, "chunks"), { recursive: true });
-  if (block.hasChunks === false) rmSync(join(directory, "chunks"), { recursive: true });
-  for (const [path, bytes] of block.files) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), bytes);
-  }
 }

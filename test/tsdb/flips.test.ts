@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { findPrometheus } from "../../scripts/prometheus.ts";
+import { run } from "../../scripts/run.ts";
 import { isUlid } from "../../src/tsdb/meta.ts";
-import { makeBlocks } from "../support/prometheus.ts";
+import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
+import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import {
   type Block,
@@ -14,12 +17,15 @@ import {
   withFile,
   withFlippedBit,
   withMeta,
+  writeTo,
 } from "./support/blocks.ts";
 import { randoms } from "./support/random.ts";
 import { UNPROTECTED } from "./support/unprotected.ts";
 
 /** What has let a turned bit pass, by its {@link UNPROTECTED} words. */
 const passed = new Set<string>();
+/** The blocks that passed with it. */
+const unseen: Block[] = [];
 
 /** Every single turned bit of a block is found, but for what {@link UNPROTECTED} lists. */
 async function isFound(block: Block, path: string, bit: number): Promise<boolean> {
@@ -30,6 +36,7 @@ async function isFound(block: Block, path: string, bit: number): Promise<boolean
   if (path !== "meta.json" || before === undefined || meta === undefined) return false;
   const explained = UNPROTECTED.filter(({ explains }) => explains(before, meta));
   for (const { what } of explained) passed.add(what);
+  unseen.push(turned);
   return explained.length > 0;
 }
 
@@ -78,11 +85,41 @@ test("every bit of a meta.json with all that Prometheus writes in one", async ()
   expect([...passed].sort()).toEqual(UNPROTECTED.map(({ what }) => what).sort());
 });
 
+test.skipIf(!needs("promtool"))(
+  "Prometheus reads each meta.json in which nothing was found",
+  async () => {
+    expect(unseen.length).toBeGreaterThan(300);
+    const dataDir = tempDir();
+    unseen.forEach((block, i) => {
+      const directory = join(dataDir, `01M8204A0SY5ACHASG${String(i).padStart(8, "0")}`);
+      writeTo(directory, block);
+    });
+    const list = await run([findPrometheus("promtool") ?? "", "tsdb", "list", dataDir]);
+    // It passes over those that it can't read.
+    expect(list.match(/^01M8204A0SY5ACHASGKYRYK1T9 /gm)).toHaveLength(unseen.length);
+  },
+);
+
 test.skipIf(!needs("promtool"))("random bits of a block of promtool", async () => {
   const { dataDir } = await makeBlocks({ hours: 2, series: 10 });
   const [name = ""] = readdirSync(dataDir).filter(isUlid);
   const block = readBlock(join(dataDir, name));
   expect(await unfound(block, someBits(block, 1000))).toEqual([]);
+});
+
+test.skipIf(!needs("prometheus", "promtool"))("every bit of tombstones", async () => {
+  const { dataDir } = await makeBlocks({ hours: 2, series: 10 });
+  const prometheus = await startPrometheus({ dataDir });
+  const deleted = new URLSearchParams({ "match[]": "demo_requests_total" });
+  const call = `${prometheus.url}/api/v1/admin/tsdb/delete_series?${deleted}`;
+  expect((await fetch(call, { method: "POST" })).status).toBe(204);
+  await prometheus.stop();
+  const [name = ""] = readdirSync(dataDir).filter(isUlid);
+  const block = readBlock(join(dataDir, name));
+  expect((await check(block)).meta?.stats.numTombstones).toBe(10);
+  const bits = [...everyBit(block)].filter(([path]) => path === "tombstones");
+  expect(bits.length).toBeGreaterThan(8 * 100);
+  expect(await unfound(block, bits)).toEqual([]);
 });
 
 test("random bits of a block with native histograms", async () => {

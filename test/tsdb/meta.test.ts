@@ -43,6 +43,15 @@ test("reads what compaction writes", () => {
   });
 });
 
+test("takes names in any case and null for what is left out, as Prometheus does", () => {
+  const compaction = { Level: 2, DELETABLE: true, parents: null, sources: null, hints: null };
+  expect(parse({ compaction, stats: null })).toMatchObject({
+    stats: { numSamples: 0 },
+    compaction: { level: 2, deletable: true, parents: [], sources: [], hints: [] },
+  });
+  expect(parse({ compaction: { parents: [{ minTime: 1 }] } }).compaction.parents).toEqual([]);
+});
+
 describe("does not read", () => {
   test.each<[string, Record<string, unknown>, string]>([
     ["version 3", { version: 3 }, "version 3, not 1"],
@@ -54,7 +63,17 @@ describe("does not read", () => {
     ["a negative count", { stats: { numSeries: -1 } }, "numSeries is negative"],
     ["a list as statistics", { stats: [] }, "stats is not an object"],
     ["parents that are none", { compaction: { parents: 3 } }, "parents is not a list"],
-    ["a parent without a ULID", { compaction: { parents: [{}] } }, "a parent has no ulid"],
+    ["a parent that is none", { compaction: { parents: [7] } }, "a parent is not an object"],
+    ["a parent of a short ULID", { compaction: { parents: [{ ulid: "01M" }] } }, "26 characters"],
+    ["a source of a short ULID", { compaction: { sources: ["01M"] } }, "26 characters"],
+    [
+      "a source of a turned bit",
+      { compaction: { sources: [`\ufffd${ULID.slice(1)}`] } },
+      "26 char",
+    ],
+    ["a hint that is none", { compaction: { hints: [1] } }, "a hint is not a text"],
+    ["a word for a flag", { compaction: { deletable: "no" } }, "deletable is not true or false"],
+    ["a number for a flag", { compaction: { failed: 1 } }, "failed is not true or false"],
     ["hints that are none", { compaction: { hints: "x" } }, "hints is not a list"],
   ])("%s", (_, change, message) => {
     expect(() => parse(change)).toThrow(message);

@@ -23,32 +23,26 @@ export function fingerprint(id: number): number {
  */
 export class LabelPairs {
   size = 0;
-  /** Goes up when places change. */
-  generation = 0;
   #table = new Int32Array(FIRST_CAPACITY * STRIDE);
   #mask = FIRST_CAPACITY - 1;
 
-  /** The pair's place; a new one if there is none yet. A series that has it is to be added. */
-  placeFor(name: number, value: number): number {
-    if (3 * (this.size + 1) > 2 * (this.#mask + 1)) this.#grow();
+  /** Notes that a series, of which the fingerprint is given, has the pair. */
+  add(name: number, value: number, fingerprintOfId: number): void {
     const at = this.#slot(name, value);
-    if (this.#table[at + COUNT] === 0) {
-      this.#table[at] = name;
-      this.#table[at + 1] = value;
+    const table = this.#table;
+    const count = table[at + COUNT] ?? 0;
+    if (count === 0) {
+      table[at] = name;
+      table[at + 1] = value;
       this.size++;
     }
-    return at;
-  }
-
-  /** Notes that a series, of which the fingerprint is given, has the pair at a place. */
-  add(place: number, fingerprintOfId: number): void {
-    const table = this.#table;
-    table[place + COUNT] = (table[place + COUNT] ?? 0) + 1;
-    table[place + FINGERPRINT] = (table[place + FINGERPRINT] ?? 0) + fingerprintOfId;
+    table[at + COUNT] = count + 1;
+    table[at + FINGERPRINT] = (table[at + FINGERPRINT] ?? 0) + fingerprintOfId;
+    if (count === 0 && 3 * this.size > 2 * (this.#mask + 1)) this.#grow();
   }
 
   /**
-   * The pair's place, or -1 if no series has it. Places change with the {@link generation}.
+   * The pair's place, or -1 if no series has it. Places change with {@link add}.
    */
   find(name: number, value: number): number {
     const at = this.#slot(name, value);
@@ -91,7 +85,6 @@ export class LabelPairs {
     const old = this.#table;
     this.#table = new Int32Array(2 * old.length);
     this.#mask = 2 * this.#mask + 1;
-    this.generation++;
     for (let at = 0; at < old.length; at += STRIDE) {
       if (old[at + COUNT] === 0) continue;
       this.#table.set(old.subarray(at, at + STRIDE), this.#slot(old[at] ?? 0, old[at + 1] ?? 0));

@@ -1,9 +1,9 @@
 import { ByteReader } from "../bytes.ts";
 import type { ChunkEntry, ChunkReferences } from "../chunks/references.ts";
 import type { Findings } from "../findings.ts";
+import { NumberList } from "../number-list.ts";
 import type { ProblemKind } from "../problems.ts";
 import { fingerprint, type LabelPairs } from "./label-pairs.ts";
-import { LabelSet } from "./label-set.ts";
 import { SERIES_ALIGNMENT } from "./section.ts";
 import { seriesText, timeText } from "./series-text.ts";
 import type { Symbols } from "./symbols.ts";
@@ -18,7 +18,13 @@ export interface TimeRange {
 }
 
 /** More than fit in any index. */
-const MOST_SYMBOLS = 2 ** 31;
+const MOST_SYMBOLS = 2 ** 31 - 1;
+
+/** The times of the first and last samples of all chunks, in milliseconds; without any, infinite. */
+export interface TimeSpan {
+  readonly first: number;
+  readonly last: number;
+}
 
 /**
  * Reads the series of an index one after the other, each
@@ -33,6 +39,9 @@ const MOST_SYMBOLS = 2 ** 31;
  */
 export class SeriesEntry {
   chunks = 0;
+  /** The times of the first and last samples. */
+  first = Number.POSITIVE_INFINITY;
+  last = Number.NEGATIVE_INFINITY;
   readonly #symbols: Symbols | undefined;
   readonly #symbolCount: number;
   /** The number of the empty string, or one that no symbol has. */
@@ -42,15 +51,12 @@ export class SeriesEntry {
   readonly #references: ChunkReferences;
   readonly #findings: Findings;
   readonly #reader = new ByteReader();
-  /** Of this series, and of the one before. */
-  #labels = new LabelSet();
-  #labelsBefore = new LabelSet();
-  /** The generation of places when the series began; whether it is that of the one before. */
-  #generation = 0;
-  #placesHold = false;
+  /** Names and values in turn: of this series, and of the one before. */
+  #labels = new NumberList();
+  #labelsBefore = new NumberList();
   readonly #chunk: ChunkEntry = { segment: 0, offset: 0, minTime: 0, maxTime: 0 };
   readonly #describeSeries = () =>
-    this.#symbols === undefined ? "a series" : seriesText(this.#labels.numbers(), this.#symbols);
+    this.#symbols === undefined ? "a series" : seriesText(this.#labels, this.#symbols);
   readonly #describeChunk = () =>
     `${this.#describeSeries()}, ${timeText(this.#chunk.minTime)} to ${timeText(this.#chunk.maxTime)}`;
 
@@ -91,50 +97,46 @@ export class SeriesEntry {
     const reader = this.#reader;
     [this.#labels, this.#labelsBefore] = [this.#labelsBefore, this.#labels];
     const labels = this.#labels;
-    labels.clear();
-    this.#placesHold = this.#generation === this.#pairs.generation;
-    this.#generation = this.#pairs.generation;
+    const labelsBefore = this.#labelsBefore;
+    labels.length = 0;
     const mark = fingerprint(position / SERIES_ALIGNMENT);
-    let before = -1;
-    for (let left = reader.uvarint(); left > 0; left--) {
-      const name = reader.uvarint();
-      const value = reader.uvarint();
+    let nameBefore = -1;
+    // By the first label that differs from those of the series before; one more is a difference, too.
+    let order = 0;
+    for (let left = reader.uint31(); left > 0; left--) {
+      const name = reader.uint31();
+      const value = reader.uint31();
       if (reader.failed) break;
       if (name >= this.#symbolCount || value >= this.#symbolCount) {
         return `a label is symbol ${Math.max(name, value)} of ${this.#symbolCount}`;
       }
-      const place = this.#placeOf(name, value);
-      this.#pairs.add(place, mark);
-      labels.push(name, value, place);
-      if (name <= before)
+      if (order === 0) {
+        const at = labels.length;
+        order =
+          at < labelsBefore.length
+            ? name - labelsBefore.at(at) || value - labelsBefore.at(at + 1)
+            : 1;
+      }
+      labels.push(name);
+      labels.push(value);
+      this.#pairs.add(name, value, mark);
+      if (name <= nameBefore)
         this.#find("series-labels", position, "a series' labels are not in order");
       if (value === this.#empty)
         this.#find("series-empty-value", position, "a series has a label without a value");
-      before = name;
+      nameBefore = name;
     }
     if (reader.failed) return "it ends within its labels";
-    if (!labels.isBehind(this.#labelsBefore)) {
+    if (order <= 0)
       this.#find("series-order", position, "a series is not behind the one before it");
-    }
     return undefined;
-  }
-
-  /** Neighbours have most of their labels in common, and there in their order. */
-  #placeOf(name: number, value: number): number {
-    const index = this.#labels.size;
-    const before = this.#labelsBefore;
-    const isKnown =
-      this.#placesHold &&
-      before.has(index, name, value) &&
-      this.#generation === this.#pairs.generation;
-    return isKnown ? before.place(index) : this.#pairs.placeFor(name, value);
   }
 
   /** Reads the chunks. Answers why that is not possible. */
   #readChunks(position: number): string | undefined {
     const reader = this.#reader;
     const chunk = this.#chunk;
-    const count = reader.uvarint();
+    const count = reader.uint31();
     let reference = 0;
     for (let i = 0; i < count; i++) {
       const minTime = i === 0 ? reader.varint() : chunk.maxTime + reader.uvarintAsSigned();
@@ -146,6 +148,8 @@ export class SeriesEntry {
       chunk.maxTime = maxTime;
       chunk.segment = reference < SEGMENT ? 0 : Math.floor(reference / SEGMENT);
       chunk.offset = reference - chunk.segment * SEGMENT;
+      if (minTime < this.first) this.first = minTime;
+      if (maxTime > this.last) this.last = maxTime;
       if (minTime < this.#range.minTime || maxTime >= this.#range.maxTime) this.#outside(position);
       this.#references.refer(chunk, position, this.#describeChunk);
     }

@@ -7,12 +7,15 @@ const LONGEST_TEXT = 300;
 const PLAIN_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 
 /** A series the way queries name it, from the symbols of its names and values in turn. */
-export function seriesText(labels: readonly number[], symbols: Symbols): string {
+export function seriesText(
+  labels: { readonly length: number; at(index: number): number | undefined },
+  symbols: Symbols,
+): string {
   let metric = "";
   const matchers: string[] = [];
   for (let i = 0; i + 1 < labels.length; i += 2) {
-    const name = symbols.text(labels[i] ?? 0);
-    const value = symbols.text(labels[i + 1] ?? 0);
+    const name = symbols.text(labels.at(i) ?? 0);
+    const value = symbols.text(labels.at(i + 1) ?? 0);
     if (name !== "__name__") matchers.push(`${quoted(name)}=${JSON.stringify(value)}`);
     else if (PLAIN_NAME.test(value)) metric = value;
     else matchers.push(JSON.stringify(value));

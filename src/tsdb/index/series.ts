@@ -7,7 +7,7 @@ import { STOP, scan } from "../scan.ts";
 import type { Spool } from "../spool.ts";
 import { LabelPairs } from "./label-pairs.ts";
 import { checkGap, SERIES_ALIGNMENT, type Section } from "./section.ts";
-import { SeriesEntry, type TimeRange } from "./series-entry.ts";
+import { SeriesEntry, type TimeRange, type TimeSpan } from "./series-entry.ts";
 import type { Symbols } from "./symbols.ts";
 
 const CRC_SIZE = 4;
@@ -21,6 +21,8 @@ export interface Series {
   readonly pairs: LabelPairs;
   /** How many chunks the series have in all. */
   readonly chunks: number;
+  /** The range of time of their samples. */
+  readonly span: TimeSpan;
   /** False if some series could not be read: nothing can be compared with the others then. */
   readonly complete: boolean;
 }
@@ -49,7 +51,13 @@ export async function checkSeries(
   await scan(spool, section.start, section.end, (bytes, position, last) =>
     walk.step(bytes, position, last),
   );
-  return { ids: walk.ids, pairs, chunks: entry.chunks, complete: walk.complete };
+  return {
+    ids: walk.ids,
+    pairs,
+    chunks: entry.chunks,
+    span: { first: entry.first, last: entry.last },
+    complete: walk.complete,
+  };
 }
 
 class SeriesWalk {
@@ -70,15 +78,16 @@ class SeriesWalk {
   step(bytes: Uint8Array, position: number, last: boolean): number {
     const reader = this.#reader;
     const view = viewOf(bytes);
+    // Where multiples of 16 lie: a remainder of the position itself takes long, as it may be beyond 2^31.
+    const skew = (-position % SERIES_ALIGNMENT) | 0;
     for (let at = 0; ; ) {
-      const past = (position + at) % SERIES_ALIGNMENT;
-      const start = past === 0 ? at : at + SERIES_ALIGNMENT - past;
+      const start = at + ((skew - at) & (SERIES_ALIGNMENT - 1));
       if (last && start >= bytes.length) {
         checkGap(bytes, at, bytes.length, position + at, SERIES_ALIGNMENT - 1, this.#findings);
         return bytes.length;
       }
       reader.reset(bytes, start, Math.min(start + LONGEST_LENGTH, bytes.length));
-      const length = reader.uvarint();
+      const length = reader.uint31();
       const bodyAt = reader.at;
       const crcAt = bodyAt + length;
       if (reader.failed || crcAt + CRC_SIZE > bytes.length) {

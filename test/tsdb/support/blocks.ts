@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { decompress } from "../../../src/archive/decompress/decompress.ts";
 import { readTar } from "../../../src/archive/tar/reader.ts";
 import { BlockCheck, type BlockResult, type CheckLevel } from "../../../src/tsdb/check-block.ts";
@@ -64,6 +64,16 @@ export function readBlock(directory: string): Block {
     files.set(path.slice(directory.length + 1), new Uint8Array(readFileSync(path)));
   }
   return { name: directory.slice(directory.lastIndexOf("/") + 1), files };
+}
+
+/** Writes a block to where its directory shall be. */
+export function writeTo(directory: string, block: Block): void {
+  mkdirSync(join(directory, "chunks"), { recursive: true });
+  if (block.hasChunks === false) rmSync(join(directory, "chunks"), { recursive: true });
+  for (const [path, bytes] of block.files) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), bytes);
+  }
 }
 
 /** The content of one of a block's files. */

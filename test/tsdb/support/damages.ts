@@ -67,6 +67,17 @@ function compaction(change: Record<string, unknown>) {
     });
 }
 
+/** Prometheus takes the byte for three, as which it replaces it, and then finds the ULID too long. */
+function turnedSource(block: Block): Block {
+  const bytes = content(block, "meta.json");
+  const at = Buffer.from(bytes).lastIndexOf(block.name);
+  return withFile(
+    block,
+    "meta.json",
+    withByte(bytes, at, (byte) => byte ^ 0x80),
+  );
+}
+
 function meta(change: Record<string, unknown>) {
   return (block: Block) => withMeta(block, (fields) => Object.assign(fields, change));
 }
@@ -216,6 +227,16 @@ export const DAMAGES: readonly Damage[] = [
     make: meta({ minTime: 1800000000000 }),
   },
   {
+    name: "a time range that ends in a far future",
+    kinds: ["meta-range-late"],
+    make: meta({ maxTime: 9700000015001 }),
+  },
+  {
+    name: "a time range that begins in a far past",
+    kinds: ["meta-unusual"],
+    make: meta({ minTime: 170000000000 }),
+  },
+  {
     name: "an empty time range",
     kinds: ["meta-range"],
     make: meta({ minTime: 1700000000000, maxTime: 1700000000000 }),
@@ -224,6 +245,23 @@ export const DAMAGES: readonly Damage[] = [
     name: "another block's ULID",
     kinds: ["block-name-differs"],
     make: meta({ ulid: "01M8204A0SY5ACHASGKYRYK1TA" }),
+  },
+  { name: "no compaction", kinds: ["meta-unusual"], make: meta({ compaction: {} }) },
+  {
+    name: "a source that is no ULID",
+    kinds: ["meta-unusual"],
+    make: compaction({ sources: ["01M8204A0SY5ACHASGKYRYK1TU"] }),
+  },
+  { name: "the top bit of a source", kinds: ["meta-invalid"], make: turnedSource },
+  {
+    name: "a short source",
+    kinds: ["meta-invalid"],
+    make: compaction({ sources: ["01M8204A0"] }),
+  },
+  {
+    name: "a flag that is none",
+    kinds: ["meta-invalid"],
+    make: compaction({ failed: "false" }),
   },
   { name: "a deletable block", kinds: ["meta-deletable"], make: compaction({ deletable: true }) },
   { name: "a failed compaction", kinds: [], make: compaction({ failed: true }) },

@@ -16,10 +16,10 @@ export const UNPROTECTED: readonly Unprotected[] = [
     explains: (before, after) => Bun.deepEquals(before, after),
   },
   {
-    what: "`minTime` or `maxTime`, if the range gets wider",
+    what: "`minTime` or `maxTime`, if the range gets wider by no more than 31 days at an end",
     explains: (before, after) =>
-      after.minTime <= before.minTime &&
-      after.maxTime >= before.maxTime &&
+      isUpTo31Days(before.minTime - after.minTime) &&
+      isUpTo31Days(after.maxTime - before.maxTime) &&
       Bun.deepEquals(after, { ...before, minTime: after.minTime, maxTime: after.maxTime }),
   },
   {
@@ -35,7 +35,7 @@ export const UNPROTECTED: readonly Unprotected[] = [
     },
   },
   {
-    what: "`level`, `sources`, `parents` and `hints` of `compaction`, which no query depends on",
+    what: "`level`, `sources`, `parents` and `hints` of `compaction`, if Prometheus can still read them; no query depends on them",
     explains: (before, after) => {
       const { deletable } = before.compaction;
       const compaction = { ...after.compaction, deletable };
@@ -43,3 +43,7 @@ export const UNPROTECTED: readonly Unprotected[] = [
     },
   },
 ];
+
+function isUpTo31Days(milliseconds: number): boolean {
+  return milliseconds >= 0 && milliseconds <= 31 * 24 * 3600 * 1000;
+}
