@@ -106,16 +106,16 @@ export class App {
   /** Answers a request; never throws. */
   async fetch(request: Request, connection: Connection): Promise<Response> {
     const url = requestTarget(request);
-    const response = await this.answer(request, url, connection);
-    this.instruments.answered(routeOf(this.routes, url.pathname), response.status);
-    return response;
-  }
-
-  private async answer(request: Request, url: URL, connection: Connection): Promise<Response> {
     if (this.stopping && !ANSWERED_WHILE_STOPPING.includes(url.pathname)) {
       return textResponse(503, "prombackup-server is shutting down", { Connection: "close" });
     }
     return dispatch(this.routes, { request, url, ...connection });
+  }
+
+  /** Counts an answer, be it the app's own or the refusal of a request that never got to it. */
+  answered(request: Request, response: Response): void {
+    const { pathname } = requestTarget(request);
+    this.instruments.answered(routeOf(this.routes, pathname), response.status);
   }
 
   /** One run of autoprune. */
@@ -204,16 +204,21 @@ function api(path: RoutePath, methods: Route["methods"]): Route {
   return { path, methods, api: true, rights: neededRights(path) };
 }
 
-/**
- * Logs an answered request, one line each: refused ones with the cause, and as an error if it is ours.
- *
- * @param since when the request came, as performance.now tells it
- */
+/** What the log tells of a request beside itself and its answer. */
+export interface RequestFacts {
+  readonly peer: string | undefined;
+  /** Who has shown to be one. */
+  readonly user: string | undefined;
+  /** When it came, as performance.now tells it. */
+  readonly since: number;
+}
+
+/** Logs an answered request, one line each: refused ones with the cause, and as an error if it is ours. */
 export function logRequest(
   log: Log,
   request: Request,
   response: Response,
-  { peer, since }: { readonly peer: string | undefined; readonly since: number },
+  { peer, user, since }: RequestFacts,
 ): void {
   const { pathname, search } = requestTarget(request);
   const { status } = response;
@@ -222,6 +227,7 @@ export function logRequest(
     path: pathname + search,
     status,
     peer,
+    user,
     duration: `${((performance.now() - since) / 1000).toFixed(3)}s`,
     error: status >= 400 ? lineOf(response) : undefined,
   };

@@ -25,7 +25,6 @@ export const IDLE_SECONDS = 10;
  */
 export class Listener {
   #server: Server<undefined>;
-  #tls: ServerTls | undefined;
   #stopped = false;
   /** The listeners that have stopped listening, each until its last answer is out. */
   readonly #draining = new Map<Server<undefined>, Promise<void>>();
@@ -36,8 +35,13 @@ export class Listener {
     tls: ServerTls | undefined,
     private readonly handlers: Handlers,
   ) {
-    this.#tls = tls;
-    this.#server = this.#listen(address.port, tls);
+    // Outside of development Bun would share the port with whoever listens there already. Only once
+    // it is known that nobody does, it is shared, with the listeners that come after this one.
+    this.#server = this.#listen(address.port, tls, false);
+    if (tls === undefined) return;
+    const { port } = this;
+    void this.#server.stop(true);
+    this.#server = this.#listen(port, tls, true);
   }
 
   get port(): number {
@@ -45,22 +49,16 @@ export class Listener {
   }
 
   /**
-   * The next handshake is made with this. No connection is refused in between, since it all happens
-   * within one turn of the event loop; one that is open and waits for a request is closed.
+   * The next handshake is made with this. The new listener is there before the old one goes, so that
+   * no connection is refused; one that is in its handshake, or waits for a request, is closed.
    *
    * @throws Failure; what was before goes on then
    */
   replaceTls(tls: ServerTls): void {
     if (this.#stopped) return;
-    const { port } = this;
+    const next = this.#listen(this.port, tls, true);
     this.#drain();
-    try {
-      this.#server = this.#listen(port, tls);
-      this.#tls = tls;
-    } catch (error) {
-      this.#server = this.#listen(port, this.#tls);
-      throw error;
-    }
+    this.#server = next;
   }
 
   /** Takes no more connections; resolves when the last answer is out. */
@@ -81,7 +79,7 @@ export class Listener {
     this.#draining.set(server, done);
   }
 
-  #listen(port: number, tls: ServerTls | undefined): Server<undefined> {
+  #listen(port: number, tls: ServerTls | undefined, reusePort: boolean): Server<undefined> {
     const { hostname } = this.address;
     try {
       return Bun.serve({
@@ -91,8 +89,7 @@ export class Listener {
         maxRequestBodySize: MAX_BODY_BYTES,
         idleTimeout: IDLE_SECONDS,
         development: false,
-        // Outside of development Bun would share the port with whoever listens there already.
-        reusePort: false,
+        reusePort,
         fetch: this.handlers.fetch,
         error: this.handlers.error,
       });

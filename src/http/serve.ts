@@ -59,6 +59,8 @@ export async function serve(settings: ServeSettings): Promise<void> {
   const { hostname } = settings.listen;
   const listener = new Listener(settings.listen, access.tls, handlers(app, access, log));
   access.onTls((tls) => listener.replaceTls(tls));
+  // The usual signal to read a configuration anew; without a handler it would end the process.
+  process.on("SIGHUP", () => void access.refresh());
   const refresher = setInterval(() => void access.refresh(), ACCESS_INTERVAL_MS);
   warnIfOpen(access, hostname, log);
   log.info("listening", {
@@ -124,7 +126,9 @@ function handlers(app: App, access: Access, log: Log): Handlers {
         "refusal" in admission
           ? admission.refusal
           : await app.fetch(request, { ...connection, rights: admission.rights });
-      logRequest(log, request, response, { peer: connection.peer, since });
+      const user = "user" in admission ? admission.user : undefined;
+      app.answered(request, response);
+      logRequest(log, request, response, { peer: connection.peer, user, since });
       // A limit that was lifted stays so, for an idle client too; a download has a guard of its own.
       if (!response.headers.has(HEADERS.downloadId)) server.timeout(request, IDLE_SECONDS);
       return access.decorate(response);

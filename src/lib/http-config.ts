@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { besideFile, ConfigFiles } from "./config-files.ts";
 import { type ReadText, readPem, requireCertificates, requirePair } from "./pem.ts";
 import type { Section } from "./section.ts";
@@ -19,20 +20,27 @@ interface ClientTls {
 
 /**
  * A file in the form of promtool's --http.config.file (prometheus.io/docs/prometheus/latest/command-line/promtool):
- * how to get into a server. It is read anew for each request, so that a changed secret counts at once.
+ * how to get into a server. It is read anew for each request, so that a changed secret counts at once;
+ * a pipe (`<(...)`) is read once.
  */
 export class HttpConfig {
-  private constructor(private readonly path: string) {}
+  private constructor(
+    private readonly path: string,
+    /** What a pipe held, which can be read only once. */
+    private readonly fixed?: HttpSettings,
+  ) {}
 
   /** @throws Failure that names the key of what is malformed, unknown, or can't be honoured */
   static async open(path: string): Promise<HttpConfig> {
     const config = new HttpConfig(path);
-    await config.settings();
-    return config;
+    const settings = await config.settings();
+    const lasting = await stat(path).then((found) => found.isFile());
+    return lasting ? config : new HttpConfig(path, settings);
   }
 
   /** @throws Failure, never with a secret in it */
   async settings(): Promise<HttpSettings> {
+    if (this.fixed !== undefined) return this.fixed;
     const files = new ConfigFiles();
     const top = await files.yaml(this.path);
     const readText: ReadText = (path) => files.text(besideFile(this.path, path));

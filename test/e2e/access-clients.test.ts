@@ -79,6 +79,18 @@ basic_auth_users: {backup: ${HASH}}
     expect([pruned.status, pruned.stderr]).toEqual([0, expect.any(String)]);
   });
 
+  test("gets in by a configuration that a pipe holds", async () => {
+    const { url, tls } = await setUp();
+    const config = `${tls}basic_auth: {username: backup, password: "${PASSWORD}"}`;
+    const command = commandLine("prombackup", ["list", "--server", url, "--http.config.file"]);
+    const child = Bun.spawn(["bash", "-c", '"$@" <(printf %s "$CONFIG")', "bash", ...command], {
+      env: cleanEnvironment({ CONFIG: config }),
+      stdout: "pipe",
+    });
+    expect(await child.stdout.text()).toContain(NAME);
+    expect(await child.exited).toBe(0);
+  });
+
   test("gets in by user and password in the URL", async () => {
     const { dir, url, tls } = await setUp();
     const config = file(dir, "http.yml", tls);

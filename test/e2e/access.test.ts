@@ -30,6 +30,19 @@ describe("users", () => {
     expect(log()).not.toContain(SECRET);
   });
 
+  test("are named in the log once they are known, and refusals are counted", async () => {
+    const { url, log } = await start(setUp(`basic_auth_users: {alice: ${hashes.low}}\n`));
+    expect(await status(`${url}/api/snapshots`, basic("mallory", "guess"))).toBe(401);
+    expect(await status(`${url}/api/snapshots`, basic("alice", SECRET))).toBe(200);
+    await until(() => / path=\/api\/snapshots status=200 .*user=alice/.test(log()));
+    // Who mistakes the fields types a password there.
+    expect(log()).not.toContain("mallory");
+    const metrics = await fetch(`${url}/metrics`, { headers: basic("alice", SECRET) });
+    expect(await metrics.text()).toContain(
+      'prombackup_http_requests_total{route="/api/snapshots",code="401"} 1\n',
+    );
+  });
+
   test("of a long password count by its first 72 bytes, as everywhere", async () => {
     const long = "x".repeat(100);
     const first72 = await Bun.password.hash(long.slice(0, 72), { algorithm: "bcrypt", cost: 4 });
@@ -157,6 +170,15 @@ describe("the start", () => {
     const env = { PROMBACKUP_SERVER_WEB_CONFIG_FILE: setup.web };
     const { status, stderr } = await run("prombackup-server", args, { env });
     expect([status, stderr]).toEqual([1, message]);
+  });
+
+  test("isn't undone by SIGHUP, which has the files read", async () => {
+    const setup = setUp(`basic_auth_users: {alice: ${hashes.low}}\n`);
+    const { pid, log, stop } = await start(setup);
+    replace(setup.web, `basic_auth_users: {bob: ${hashes.low}}\n`);
+    process.kill(pid, "SIGHUP");
+    await until(() => log().includes("read anew"));
+    expect(await stop()).toBe(0);
   });
 
   test("warns once where everyone may come in from outside, and nowhere else", async () => {

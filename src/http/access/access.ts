@@ -8,7 +8,9 @@ import type { ServerTls } from "./tls.ts";
 import { basicCredentials, TooManyChecks, Users } from "./users.ts";
 
 /** Who has been let in may do so much. */
-export type Admission = { readonly rights: ReadonlySet<Right> } | { readonly refusal: Response };
+export type Admission =
+  | { readonly rights: ReadonlySet<Right>; readonly user: string | undefined }
+  | { readonly refusal: Response };
 
 /**
  * Who may come in and do what, by the files, as they are now: they are looked at before each request,
@@ -53,8 +55,10 @@ export class Access {
     this.#onTls = change;
   }
 
-  /** Takes in what has changed in the files. Never throws. */
-  refresh(): Promise<void> {
+  /** Takes in what has changed in the files up to now. Never throws. */
+  async refresh(): Promise<void> {
+    // One that runs already may have looked at a file before it changed.
+    await this.#refreshing;
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;
     });
@@ -66,11 +70,11 @@ export class Access {
     await this.refresh();
     const users = this.#users;
     const { rights } = this.#config;
-    if (users === undefined) return { rights: ALL_RIGHTS };
+    if (users === undefined) return { rights: ALL_RIGHTS, user: undefined };
     const credentials = basicCredentials(request.headers.get("Authorization"));
     try {
       if (credentials !== undefined && (await users.verify(credentials)))
-        return { rights: rights.get(credentials.user) ?? ALL_RIGHTS };
+        return { rights: rights.get(credentials.user) ?? ALL_RIGHTS, user: credentials.user };
     } catch (error) {
       if (!(error instanceof TooManyChecks)) throw error;
       return { refusal: textResponse(503, error.message, { "Retry-After": "1" }) };
@@ -105,6 +109,8 @@ export class Access {
     // The file may just be about to be written.
     if (next.users === undefined && before.users !== undefined)
       throw new Failure("letting everyone in takes a restart of the server: no users are left");
+    if (before.tls?.rejectUnauthorized && !next.tls?.rejectUnauthorized)
+      throw new Failure("asking for no client certificate takes a restart of the server");
     if (next.tls !== undefined && !isDeepStrictEqual(next.tls, before.tls)) this.#onTls(next.tls);
     if (!isDeepStrictEqual(next.users, before.users)) this.#users = usersOf(next);
     this.#config = next;
