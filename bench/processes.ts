@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CACHE } from "./data/snapshots.ts";
+import { type BenchSnapshot, CACHE } from "./data/snapshots.ts";
 
 /** Where the compiled programs that are measured lie. */
 export const PROGRAMS = join(CACHE, "programs");
@@ -15,19 +15,25 @@ export interface MeasuredServer {
   stop(): Promise<void>;
 }
 
-/** Starts a server of its own on a snapshot directory, on a free port of loopback. */
-export async function startServer(
-  snapshotDir: string,
-  args: readonly string[] = [],
-): Promise<MeasuredServer> {
+/** Starts a server of its own for a snapshot, on a free port of loopback, and asks it to take that. */
+export async function startServer({ snapshotDir, name }: BenchSnapshot): Promise<MeasuredServer> {
+  const prometheus = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    // The snapshot is there already.
+    fetch: () => Response.json({ status: "success", data: { name } }),
+  });
   const child = Bun.spawn(
     [
       ...[join(PROGRAMS, "prombackup-server"), "--listen-address", "127.0.0.1:0"],
-      ...["--snapshot-dir", snapshotDir, ...args],
+      ...["--snapshot-dir", snapshotDir, "--prometheus-endpoint", prometheus.url.href],
+      ...["--compress-threads", "2"],
     ],
     { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
   );
   const url = await listeningUrl(child.stderr);
+  const taken = await fetch(`${url}/api/snapshot`, { method: "POST", redirect: "manual" });
+  if (taken.status !== 303) throw new Error(`no snapshot: ${await taken.text()}`);
   return {
     url,
     cpu: () => cpuSeconds(child.pid),
@@ -35,6 +41,7 @@ export async function startServer(
     stop: async () => {
       child.kill("SIGKILL");
       await child.exited;
+      await prometheus.stop(true);
     },
   };
 }

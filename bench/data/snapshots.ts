@@ -64,16 +64,23 @@ export function repeated(from: BenchSnapshot, times: number): BenchSnapshot {
 /** A snapshot of so many blocks, each with a meta.json, an index, tombstones and chunk files. */
 export function smallFiles(blocks: number, filesEach: number, bytes: number): BenchSnapshot {
   const size = Math.floor(bytes / (blocks * filesEach));
-  return makeOnce(`files-${blocks}-${filesEach}-${size}`, (snapshot) => {
+  return makeOnce(`blocks-${blocks}-${filesEach}-${size}`, (snapshot) => {
     for (let i = 0; i < blocks; i++) {
       const block = join(snapshot, ulid(i));
       mkdirSync(join(block, "chunks"), { recursive: true });
-      for (const name of ["meta.json", "index", "tombstones"]) fill(join(block, name), size);
+      writeFileSync(join(block, "meta.json"), metaJson(ulid(i)));
+      for (const name of ["index", "tombstones"]) fill(join(block, name), size);
       for (let chunk = 1; chunk <= filesEach - 3; chunk++) {
         fill(join(block, "chunks", String(chunk).padStart(6, "0")), size);
       }
     }
   });
+}
+
+/** What a server looks at. */
+function metaJson(name: string): string {
+  const compaction = { level: 1, sources: [name] };
+  return JSON.stringify({ ulid: name, minTime: 0, maxTime: 7_200_000, compaction, version: 1 });
 }
 
 /** Half random, half zeros, evenly, so that small files are like large ones. */

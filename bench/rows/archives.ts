@@ -66,7 +66,7 @@ export async function measureArchives(scale: Scale): Promise<void> {
 }
 
 async function serve(snapshot: BenchSnapshot, format: ArchiveFormat) {
-  const server = await startServer(snapshot.snapshotDir, ["--compress-threads", "2"]);
+  const server = await startServer(snapshot);
   try {
     const { seconds, bytes } = await download(server, snapshot.name, format);
     return { seconds, size: bytes / snapshot.bytes, cpu: server.cpu(), peak: server.peak() };

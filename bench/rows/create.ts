@@ -12,19 +12,11 @@ import type { Scale } from "../scale.ts";
  */
 export async function measureCreate({ smaller, runs }: Scale): Promise<void> {
   const snapshot = await snapshotOf("dense", smaller);
-  const prometheus = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    // The snapshot is there already.
-    fetch: () => Response.json({ status: "success", data: { name: snapshot.name } }),
-  });
   const directories = {
     memory: mkdtempSync("/dev/shm/prombackup-bench-"),
     disk: mkdtempSync(join(CACHE, "create-")),
   };
-  const server = await startServer(snapshot.snapshotDir, [
-    ...["--compress-threads", "2", "--prometheus-endpoint", prometheus.url.href],
-  ]);
+  const server = await startServer(snapshot);
   const create = async (format: ArchiveFormat, directory: string) => {
     const output = join(directory, "archive");
     const options = ["--server", server.url, "--format", format, "--output", output];
@@ -74,7 +66,6 @@ export async function measureCreate({ smaller, runs }: Scale): Promise<void> {
     );
   } finally {
     await server.stop();
-    await prometheus.stop(true);
     for (const directory of Object.values(directories)) rmSync(directory, { recursive: true });
   }
 }

@@ -11,7 +11,7 @@ export async function measureEight({ smaller }: Scale): Promise<void> {
   const snapshot = await snapshotOf("dense", smaller);
   const rows: string[][] = [];
   for (const format of ARCHIVE_FORMATS) {
-    const server = await startServer(snapshot.snapshotDir, ["--compress-threads", "2"]);
+    const server = await startServer(snapshot);
     try {
       const endStalled = await stalledDownload(server, snapshot.name, format);
       const seven = Promise.all(

@@ -29,7 +29,7 @@ async function waits(snapshot: BenchSnapshot, format: string, runs: number) {
     1000 * (await download(server, snapshot.name, format)).firstByte;
   const [first, later]: number[][] = [[], []];
   for (let i = 0; i < runs; i++) {
-    const server = await startServer(snapshot.snapshotDir, ["--compress-threads", "2"]);
+    const server = await startServer(snapshot);
     try {
       first?.push(await wait(server));
       for (let j = 0; j < 3; j++) later?.push(await wait(server));

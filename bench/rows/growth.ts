@@ -22,7 +22,7 @@ async function table(title: string, snapshots: readonly BenchSnapshot[]): Promis
   const rows: string[][] = [];
   for (const snapshot of snapshots) {
     for (const format of ARCHIVE_FORMATS) {
-      const server = await startServer(snapshot.snapshotDir, ["--compress-threads", "2"]);
+      const server = await startServer(snapshot);
       try {
         const received = await download(server, snapshot.name, format);
         const gigabytes = snapshot.bytes / 1e9;

@@ -2,7 +2,12 @@ import { mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ARCHIVE_FORMATS, type ArchiveFormat } from "../../src/archive/format.ts";
 import { planArchive } from "../../src/archive/plan.ts";
-import { type Compressor, createCompressor, writeArchive } from "../../src/archive/write.ts";
+import {
+  type Compressor,
+  type CompressorOptions,
+  createCompressor,
+  writeArchive,
+} from "../../src/archive/write.ts";
 import { atEnd } from "../support/at-end.ts";
 
 export const FORMATS = ARCHIVE_FORMATS;
@@ -11,9 +16,7 @@ export const MIB = 1024 * 1024;
 export const WORKER_URL = new URL("../../src/archive/compress/worker.ts", import.meta.url);
 
 /** Ends with the test, or with the test file when called outside of a test. */
-export function makeCompressor(
-  options: { threads?: number; workerUrl?: URL | string } = {},
-): Compressor {
+export function makeCompressor(options: Partial<CompressorOptions> = {}): Compressor {
   const compressor = createCompressor({ threads: 2, workerUrl: WORKER_URL, ...options });
   atEnd(() => compressor.close());
   return compressor;
@@ -110,5 +113,12 @@ export function noise(length: number, seed = 1): Uint8Array<ArrayBuffer> {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
     bytes[i] = state >>> 24;
   }
+  return bytes;
+}
+
+/** Bytes that a compressor makes about half as large, harder with higher levels; the same in each run. */
+export function mixed(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const bytes = noise(length, seed);
+  for (let i = 64; i < length; i++) if (i % 96 < 48) bytes[i] = bytes[i - 64] ?? 0;
   return bytes;
 }
