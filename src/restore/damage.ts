@@ -14,9 +14,9 @@ export interface DamagedBlock {
 }
 
 /**
- * Damaged blocks stop a restore, or are taken away again, each with a warning that says what is lost.
+ * Damaged blocks stop a restore, or are to be left out, each with a warning that says what is lost.
  *
- * @returns those that were taken away
+ * @returns those that are to be left out
  * @throws DamagedError for the first one, unless they are skipped
  */
 export function requireSound(
@@ -25,7 +25,8 @@ export function requireSound(
   skip: boolean,
   warn: (message: string) => void,
 ): DamagedBlock[] {
-  const damaged = damagedBlocks(staged).filter(({ ulid }) => planned.includes(ulid));
+  const all = damagedBlocks(staged);
+  const damaged = all.filter(({ ulid }) => planned.includes(ulid));
   const [first, ...more] = damaged;
   if (first !== undefined && !skip) {
     const others = more.length === 0 ? "" : ` (and ${more.length} more: see prombackup verify)`;
@@ -38,10 +39,10 @@ export function requireSound(
       warn(`block ${finding.block}: ${findingText(finding)}; ${finding.remedy}`);
   }
   for (const { ulid, what, lost } of damaged) {
-    staged.remove(ulid);
     warn(`block ${ulid} is left out, it is damaged: ${what}; lost are ${lost}`);
   }
-  return damaged;
+  // Of the others, none may come in the place of one that is taken away.
+  return damaged.length === 0 ? [] : all;
 }
 
 /** The blocks in which a check has found errors, alone or beside the others. */

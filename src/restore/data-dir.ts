@@ -62,7 +62,7 @@ export function examineDataDir(given: string): DataDir {
     empty: all.length === 0,
     entries,
     blocks,
-    hasWal: entries.includes("wal") && statSync(join(path, "wal")).isDirectory(),
+    hasWal: statSync(join(path, "wal"), { throwIfNoEntry: false })?.isDirectory() ?? false,
     renamable: isRenamable(path, exists),
     stats,
   };

@@ -1,6 +1,7 @@
 import { shown } from "../archive/shown.ts";
 import { counted, formatTime } from "../lib/units.ts";
 import { isRestored } from "./choose.ts";
+import type { ExistingBlock } from "./data-dir.ts";
 import type { Draft, Facts, Request } from "./plan.ts";
 import {
   DEFAULT_RETENTION,
@@ -9,6 +10,7 @@ import {
   parseRetention,
   type Retention,
 } from "./retention.ts";
+import type { SurveyedBlock } from "./survey.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** Guards that are about what goes there. */
@@ -21,7 +23,7 @@ export function guardBlocks(request: Request, facts: Facts, draft: Draft, verdic
 }
 
 function guardArchive(
-  { only, skipUnknown }: Request,
+  { only, skipUnknown, skipDamaged }: Request,
   { survey }: Facts,
   draft: Draft,
   verdict: Verdict,
@@ -46,6 +48,10 @@ function guardArchive(
       `block ${ulid} is damaged: ${errors[0]}: take it from another backup, or leave it out with --skip-damaged`,
     );
   }
+  for (const { ulid, errors, action } of draft.blocks) {
+    if (action === "leave out" && skipDamaged && errors[0] !== undefined)
+      verdict.warn(`block ${ulid} is left out with all that it holds: ${errors[0]}`);
+  }
   const [first, ...more] = survey.unknown;
   if (first === undefined) return;
   const others = more.length === 0 ? "" : ` and ${more.length} more`;
@@ -57,11 +63,18 @@ function guardArchive(
 /** Of blocks that the target has under the same name, or that it will lose. */
 function guardReplaced(
   { replaceBlocks }: Request,
-  { running }: Facts,
+  { running, target }: Facts,
   draft: Draft,
   verdict: Verdict,
 ): void {
-  for (const { ulid, action } of draft.blocks) {
+  for (const block of draft.blocks) {
+    const { ulid, action } = block;
+    const there = draft.way === "insert" && target.blocks.find((other) => other.block === ulid);
+    if (action === "not needed" && there && !looksLike(there, block)) {
+      verdict.warn(
+        `block ${ulid} of ${draft.dataDir} is not as it was: it can't be read, or has files of other sizes than in the archive: prombackup verify ${draft.dataDir}/${ulid} tells more, and --block ${ulid} --replace restores it`,
+      );
+    }
     if (action !== "replace") continue;
     if (!replaceBlocks) {
       verdict.refuse(
@@ -77,6 +90,14 @@ function guardReplaced(
       `Prometheus will delete block ${block} of ${draft.dataDir}: a restored block was compacted from it`,
     );
   }
+}
+
+/** What deletions write is left out: meta.json and tombstones may differ by right. */
+function looksLike(there: ExistingBlock, { files }: SurveyedBlock): boolean {
+  const lasting = [...files].filter(([path]) => path === "index" || path.startsWith("chunks/"));
+  return (
+    there.meta !== undefined && lasting.every(([path, size]) => there.files.get(path) === size)
+  );
 }
 
 function guardFuture({ blocks, future }: Draft, verdict: Verdict): void {

@@ -60,7 +60,7 @@ function guardOwner({ ownership, dataDir, way }: Draft, { target }: Facts, verdi
   if (mayGiveTo(ownership)) return;
   verdict.refuse(
     "owner",
-    `the files have to belong to uid ${ownership.uid}, and prombackup runs as uid ${process.geteuid?.()}: run it as that user or as root, or say --owner`,
+    `the files have to belong to ${ownership.uid}:${ownership.gid} (user:group), and prombackup runs as ${process.geteuid?.()}:${process.getegid?.()}: run it as that user or as root, or say --owner`,
   );
 }
 

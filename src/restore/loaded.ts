@@ -59,11 +59,16 @@ async function look(
   const { blocks } = examineDataDir(dataDir);
   const lost = expected.filter(
     ({ ulid, meta }) =>
-      !blocks.some((found) => found.block === ulid || (meta && holds(found.meta, meta))),
+      !blocks.some(
+        (found) => found.meta && (found.block === ulid || (meta && holds(found.meta, meta))),
+      ),
   );
   if (lost.length > 0) {
     const names = lost.map(({ ulid }) => ulid).join(", ");
-    return { state: "missing", why: `${dataDir} lacks ${names}: see Prometheus's log for why` };
+    return {
+      state: "missing",
+      why: `${dataDir} lacks ${names}, or its meta.json can't be read: see Prometheus's log for why`,
+    };
   }
   const readable = blocks.filter(({ meta }) => meta !== undefined).length;
   if (count === readable) return { state: "loaded", blocks: readable };

@@ -52,7 +52,7 @@ export function isOurs(name: string): boolean {
 }
 
 /** The path, or one like it that names nothing. */
-function unused(path: string): string {
+export function unused(path: string): string {
   for (let count = 1; ; count++) {
     const candidate = count === 1 ? path : `${path}-${count}`;
     if (lstatSync(candidate, { throwIfNoEntry: false }) === undefined) return candidate;

@@ -27,10 +27,11 @@ export function ownershipOf({ exists, stats }: DataDir, owner: Owner | undefined
   };
 }
 
-/** Whether this process may give files to that user. */
-export function mayGiveTo({ uid }: Pick<Stats, "uid">): boolean {
+/** Whether this process may give files to that user and that group. */
+export function mayGiveTo({ uid, gid }: Pick<Stats, "uid" | "gid">): boolean {
   const own = process.geteuid?.();
-  return own === 0 || own === uid;
+  const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])];
+  return own === 0 || (own === uid && groups.includes(gid));
 }
 
 /**

@@ -116,7 +116,8 @@ function draft(request: Request, { target, survey, running, now }: Facts): Draft
     blocks,
     bytes: restored.reduce((sum, block) => sum + onDisk(block, disk), 0),
     freeBytes: disk.bavail * disk.bsize,
-    aside: request.mode === "new" ? undefined : asideOf(way, target, blocks, now),
+    // A new directory may hold what is nobody's, such as an old lock; anything else is refused.
+    aside: isFull(request, target) ? undefined : asideOf(way, target, blocks, now),
     ownership: ownershipOf(target, request.owner),
     running: running === "starting" ? undefined : running,
     superseded,
@@ -144,6 +145,10 @@ function isRestoredAlready({ entries, blocks }: DataDir, survey: Survey): boolea
       return isDeepStrictEqual([there?.files, there?.meta], [files, meta]);
     })
   );
+}
+
+function isFull({ mode }: Request, { entries }: DataDir): boolean {
+  return mode === "new" && entries.length > 0;
 }
 
 function asideOf(

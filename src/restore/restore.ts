@@ -93,12 +93,12 @@ export async function restore(
   const staging = openStaging(plan);
   let ready: Restored;
   try {
-    const wanted = wantedBy(known && plan);
+    const wanted = wantedBy(known && plan, request.skipDamaged);
     const { checks } = surroundings;
     const staged = await stage(archive.read(), staging, plan.ownership, wanted, checks);
     if (known !== undefined) requireSame(archive, plan, staged.survey);
-    const final = known ? plan : planStaged(request, facts, surroundings, staged);
-    ready = makeReady(final, request, surroundings, staged);
+    const first = known ? plan : planStaged(request, facts, surroundings, staged);
+    ready = makeReady(first, request, facts, surroundings, staged);
   } catch (error) {
     staging.discard();
     throw surroundings.signal.aborted ? surroundings.signal.reason : error;
@@ -141,25 +141,48 @@ async function gather(
 
 /** The guards that need the blocks' contents; then all that is left is as it shall be in its place. */
 function makeReady(
-  plan: Plan,
+  first: Plan,
   request: Request,
+  facts: Facts,
   { warn, signal }: Surroundings,
   staged: Staged,
 ): Restored {
-  const planned = restoredOf(plan);
-  const leftOut = requireSound(staged, planned, request.skipDamaged, warn);
-  const lost = new Set(leftOut.map(({ ulid }) => ulid));
-  const restored = planned.filter((ulid) => !lost.has(ulid));
+  const leftOut = requireSound(staged, restoredOf(first), request.skipDamaged, warn);
+  const plan = leftOut.length === 0 ? first : planWithout(leftOut, first, request, facts, warn);
+  const restored = restoredOf(plan);
+  if (restoredOf(first).length > 0 && restored.length === 0)
+    throw new Failure("no block is left to restore: all of them are damaged");
+  for (const { ulid } of plan.blocks) if (!restored.includes(ulid)) staged.remove(ulid);
   const version = request.prometheusVersion ?? plan.running?.version;
   requireReadable(staged, restored, version, warn);
-  if (planned.length > 0 && restored.length === 0)
-    throw new Failure("no block is left to restore: all of them are damaged");
   staged.finish();
   signal.throwIfAborted();
   return { plan, restored, leftOut };
 }
 
-/** The plan for what was staged before it; what it leaves out is taken away again. */
+/** What a damaged block was compacted from takes its place, if it is in the archive. */
+function planWithout(
+  damaged: readonly DamagedBlock[],
+  first: Plan,
+  request: Request,
+  facts: Facts,
+  warn: Surroundings["warn"],
+): Plan {
+  const what = new Map(damaged.map((block) => [block.ulid, block.what]));
+  const blocks = first.blocks.map((block) => {
+    const found = what.get(block.ulid);
+    return found === undefined ? block : { ...block, errors: [...block.errors, found] };
+  });
+  const survey = { ...facts.survey, snapshot: first.snapshot, blocks };
+  const plan = makePlan(request, { ...facts, survey, staged: true });
+  requireNone(plan.refusals);
+  const before = restoredOf(first);
+  for (const ulid of restoredOf(plan).filter((name) => !before.includes(name)))
+    warn(`block ${ulid} is restored after all: what was compacted from it is damaged`);
+  return plan;
+}
+
+/** The plan for what was staged before it. */
 function planStaged(
   request: Request,
   facts: Facts,
@@ -169,13 +192,16 @@ function planStaged(
   const plan = makePlan(request, { ...facts, survey: staged.survey, staged: true });
   onPlan(plan);
   requireNone(plan.refusals);
-  for (const block of plan.blocks) if (!isRestored(block)) staged.remove(block.ulid);
   return plan;
 }
 
-function wantedBy(plan: Plan | undefined): (ulid: string) => boolean {
-  const planned = plan && new Set(restoredOf(plan));
-  return (ulid) => planned?.has(ulid) ?? true;
+/** Where damaged blocks may be skipped, what they were compacted from is staged, too. */
+function wantedBy(plan: Plan | undefined, skipDamaged: boolean): (ulid: string) => boolean {
+  const wanted = plan?.blocks.filter(
+    (block) => isRestored(block) || (skipDamaged && block.action === "not needed"),
+  );
+  const names = wanted && new Set(wanted.map(({ ulid }) => ulid));
+  return (ulid) => names?.has(ulid) ?? true;
 }
 
 function restoredOf({ blocks }: Plan): string[] {

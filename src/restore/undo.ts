@@ -1,5 +1,5 @@
 import { basename, join } from "node:path";
-import { UNDONE_INSIDE } from "./names.ts";
+import { UNDONE_INSIDE, unused } from "./names.ts";
 import type { Plan } from "./plan.ts";
 
 /**
@@ -13,15 +13,17 @@ export function undoLine(
   const directory = quote(dataDir);
   if (way === "exchange") {
     if (aside === undefined) return undefined;
-    return `mv ${directory} ${quote(`${dataDir}.undone`)} && mv ${quote(aside)} ${directory}`;
+    const undone = quote(unused(`${dataDir}.undone`));
+    return `mv -T ${directory} ${undone} && mv -T ${quote(aside)} ${directory}`;
   }
-  const enter = `cd ${directory} && mkdir ${UNDONE_INSIDE}`;
+  const undone = basename(unused(join(dataDir, UNDONE_INSIDE)));
+  const enter = `cd ${directory} && mkdir ${undone}`;
   if (way === "within") {
     if (aside === undefined) return undefined;
     const others = "-mindepth 1 -maxdepth 1 ! -name '.prombackup-*' ! -name lost+found";
-    return `${enter} && find . ${others} -exec mv -t ${UNDONE_INSIDE} {} + && find ${quote(basename(aside))} -mindepth 1 -maxdepth 1 -exec mv -t . {} +`;
+    return `${enter} && find . ${others} -exec mv -t ${undone} {} + && find ${quote(basename(aside))} -mindepth 1 -maxdepth 1 -exec mv -t . {} +`;
   }
-  const away = `${enter} && mv ${restored.join(" ")} ${UNDONE_INSIDE}/`;
+  const away = `${enter} && mv ${restored.join(" ")} ${undone}/`;
   const replaced = blocks.filter(
     ({ action, ulid }) => action === "replace" && restored.includes(ulid),
   );
