@@ -25,7 +25,7 @@ export function requireSound(
   skip: boolean,
   warn: (message: string) => void,
 ): DamagedBlock[] {
-  const all = damagedBlocks(staged);
+  const all = damagedBlocks(staged, planned);
   const damaged = all.filter(({ ulid }) => planned.includes(ulid));
   const [first, ...more] = damaged;
   if (first !== undefined && !skip) {
@@ -45,11 +45,12 @@ export function requireSound(
   return damaged.length === 0 ? [] : all;
 }
 
-/** The blocks in which a check has found errors, alone or beside the others. */
-function damagedBlocks({ survey, contents }: Staged): DamagedBlock[] {
+/** The blocks in which a check has found errors: alone, or beside the others that are planned. */
+function damagedBlocks({ survey, contents }: Staged, planned: readonly string[]): DamagedBlock[] {
   const plain = new Map(survey.blocks.map(({ ulid, errors }) => [ulid, errors[0]]));
   return contents.blocks.flatMap((result) => {
-    const finding = [...result.findings, ...contents.across].find(
+    const beside = planned.includes(result.block) ? contents.across : [];
+    const finding = [...result.findings, ...beside].find(
       ({ severity, block }) => severity === "error" && block === result.block,
     );
     const what = finding === undefined ? plain.get(result.block) : findingText(finding);
