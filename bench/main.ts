@@ -6,6 +6,7 @@ import { measureCreate } from "./rows/create.ts";
 import { measureEight } from "./rows/eight.ts";
 import { measureFirstByte } from "./rows/first-byte.ts";
 import { measureGrowth } from "./rows/growth.ts";
+import { measureLevels } from "./rows/levels.ts";
 import { measureStart } from "./rows/start.ts";
 import { FULL, QUICK, type Scale } from "./scale.ts";
 
@@ -19,6 +20,7 @@ const ROWS: Readonly<Record<string, (scale: Scale) => Promise<void>>> = {
   eight: measureEight,
   create: measureCreate,
   start: measureStart,
+  levels: measureLevels,
   growth: measureGrowth,
 };
 

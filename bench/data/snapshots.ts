@@ -140,7 +140,7 @@ function ulid(index: number): string {
 }
 
 /** One real block, made by promtool. */
-async function templateBlock(kind: Kind): Promise<string> {
+export async function templateBlock(kind: Kind): Promise<string> {
   const target = join(CACHE, `block-${kind}`);
   if (existsSync(target)) return target;
   console.error(`making a block of ${kind} data ...`);
