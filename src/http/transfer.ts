@@ -31,6 +31,9 @@ export interface TransferParts {
   readonly log: Log;
 }
 
+/** How often it is looked whether a client has taken everything. */
+const TAKEN_POLL_MS = 20;
+
 /**
  * One download on its way: archive → digest → body. It ends exactly once, by its last byte, an
  * error, a cut, or the client's leaving; then all that it held is let go.
@@ -115,10 +118,18 @@ export class Transfer {
       }
     } catch (error) {
       if (this.ended) return;
-      // What was made goes on its way; how much of it gets there before the reset is not for us to say.
+      // Of a snapshot with links, all that can be archived gets to the client before the reset, which
+      // throws away what is still on its way.
       if (this.held !== undefined) controller.enqueue(this.held);
+      await this.taken();
       await this.fail(error);
     }
+  }
+
+  /** Waits until the client has all that was sent; one that stalls is cut as any other. */
+  private async taken(): Promise<void> {
+    do await Bun.sleep(TAKEN_POLL_MS);
+    while (!this.ended && (this.exchange.unsent() ?? 0) > 0);
   }
 
   private digest(piece: Uint8Array): Uint8Array {
