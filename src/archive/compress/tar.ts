@@ -1,6 +1,6 @@
 import type { TarPiece } from "../encode.ts";
+import { BLOCK_SIZES } from "./block-sizes.ts";
 import { cutBlocks } from "./blocks.ts";
-import { BLOCK_SIZES } from "./compress-block.ts";
 import type { BlockFormat } from "./messages.ts";
 import type { Workers } from "./workers.ts";
 

@@ -14,18 +14,18 @@ declare const self: Worker;
 
 let slots: readonly Uint8Array[] = [];
 
-self.onmessage = ({ data }: MessageEvent<Request>) => {
+self.onmessage = async ({ data }: MessageEvent<Request>) => {
   if ("slots" in data) slots = data.slots.map((slot) => new Uint8Array(slot));
-  else self.postMessage({ slot: data.slot, outcome: run(data) });
+  else self.postMessage({ slot: data.slot, outcome: await run(data) });
 };
 
-function run(job: Job): Outcome {
+async function run(job: Job): Promise<Outcome> {
   try {
     const slot = slots[job.slot];
     if (slot === undefined) throw new Error(`no slot ${job.slot}`);
     const content = slot.subarray(0, job.length);
     const failed = job.source && readWhole(content, job.source);
-    return failed ?? { compressed: handOver(compressBlock(content, job), slot) };
+    return failed ?? { compressed: handOver(await compressBlock(content, job), slot) };
   } catch (error) {
     return { error: errorText(error) };
   }

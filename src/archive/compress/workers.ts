@@ -1,7 +1,7 @@
 import { Failure } from "../../lib/errors.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { PlannedFile } from "../planned-file.ts";
-import { BLOCK_OVERHEAD, LARGEST_BLOCK } from "./compress-block.ts";
+import { BLOCK_OVERHEAD, LARGEST_BLOCK } from "./block-sizes.ts";
 import { CompressWorker } from "./compress-worker.ts";
 import type { BlockFormat, Outcome } from "./messages.ts";
 
