@@ -5,10 +5,10 @@ import { listCommand } from "./commands/list.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { verifyCommand } from "./commands/verify.ts";
+import { EXIT, exitStatus, Interrupted, runCommands } from "./lib/command-line/program.ts";
+import { versionText } from "./lib/command-line/version.ts";
 import { errorCode, errorText, UsageError } from "./lib/errors.ts";
 import { plainLog } from "./lib/log.ts";
-import { EXIT, exitStatus, Interrupted, runCommands } from "./lib/program.ts";
-import { versionText } from "./lib/version.ts";
 
 const NAME = "prombackup";
 

@@ -1,7 +1,7 @@
 import { errorCode, errorText, Failure } from "./lib/errors.ts";
-import { hideUser } from "./lib/hide-user.ts";
-import type { HttpConfig } from "./lib/http-config.ts";
-import { noAnswerReason, sendRequest } from "./lib/network.ts";
+import { hideUser } from "./lib/network/hide-user.ts";
+import type { HttpConfig } from "./lib/network/http-config.ts";
+import { noAnswerReason, sendRequest } from "./lib/network/requests.ts";
 import { isSnapshotName } from "./snapshots/name.ts";
 
 /** Prometheus answered its snapshot call with a name that can't be a snapshot's. */

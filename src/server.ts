@@ -1,8 +1,8 @@
 #!/usr/bin/env -S bun --no-env-file --config=/dev/null
 import { serverCommand } from "./commands/server.ts";
+import { exitStatus, runSingle } from "./lib/command-line/program.ts";
+import { versionText } from "./lib/command-line/version.ts";
 import { errorText, UsageError } from "./lib/errors.ts";
-import { exitStatus, runSingle } from "./lib/program.ts";
-import { versionText } from "./lib/version.ts";
 
 const NAME = "prombackup-server";
 

@@ -1,10 +1,10 @@
 import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Failure, retryable } from "../lib/errors.ts";
-import { hideUser } from "../lib/hide-user.ts";
-import type { HttpConfig } from "../lib/http-config.ts";
-import { neverConnected, noAnswerReason, sendRequest } from "../lib/network.ts";
-import { Silence } from "../lib/silence.ts";
+import { hideUser } from "../lib/network/hide-user.ts";
+import type { HttpConfig } from "../lib/network/http-config.ts";
+import { neverConnected, noAnswerReason, sendRequest } from "../lib/network/requests.ts";
+import { Silence } from "../lib/network/silence.ts";
 import {
   type DownloadStatus,
   HEADERS,

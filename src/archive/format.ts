@@ -3,6 +3,9 @@ export const ARCHIVE_FORMATS = ["tar", "tgz", "tzst"] as const;
 
 export type ArchiveFormat = (typeof ARCHIVE_FORMATS)[number];
 
+/** Those that a compressor makes of a tar. */
+export type CompressedFormat = Exclude<ArchiveFormat, "tar">;
+
 export function isArchiveFormat(text: string): text is ArchiveFormat {
   return ARCHIVE_FORMATS.some((format) => format === text);
 }

@@ -1,6 +1,6 @@
 import type { Client, IncomingDownload } from "../api/client.ts";
+import { startProgress } from "../lib/command-line/progress.ts";
 import { errorText, Failure, retryable } from "../lib/errors.ts";
-import { startProgress } from "../lib/progress.ts";
 import type { ArrivingCheck } from "./arriving.ts";
 import type { Target } from "./target.ts";
 

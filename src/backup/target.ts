@@ -8,9 +8,9 @@ import {
   openFileSink,
   removeLeftovers,
   writeFileAtomically,
-} from "../lib/file-sink.ts";
-import { checksumLine, checksumPath, readChecksumFile } from "../lib/sha256sum.ts";
-import { type Sink, standardOutputSink } from "../lib/sink.ts";
+} from "../lib/files/file-sink.ts";
+import { checksumLine, checksumPath, readChecksumFile } from "../lib/files/sha256sum.ts";
+import { type Sink, standardOutputSink } from "../lib/files/sink.ts";
 
 /** Where an archive shall go. */
 export interface TargetRequest {

@@ -1,11 +1,11 @@
 import { Client, type ClientLimits, DEFAULT_LIMITS, networkTransport } from "../api/client.ts";
 import { ALL_RIGHTS } from "../http/access/rights.ts";
 import { App } from "../http/app.ts";
+import { httpUrl, optional, text } from "../lib/command-line/flags.ts";
+import { interruptible } from "../lib/command-line/interrupt.ts";
 import { UsageError } from "../lib/errors.ts";
-import { httpUrl, optional, text } from "../lib/flags.ts";
-import { HttpConfig } from "../lib/http-config.ts";
-import { interruptible } from "../lib/interrupt.ts";
 import type { Log } from "../lib/log.ts";
+import { HttpConfig } from "../lib/network/http-config.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { DEFAULT_HISTORY } from "../status/history.ts";
 import { State } from "../status/state.ts";

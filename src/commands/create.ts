@@ -1,7 +1,6 @@
 import { ARCHIVE_FORMATS } from "../archive/format.ts";
 import { type Backup, createBackup } from "../backup/create.ts";
-import { type Command, command } from "../lib/command.ts";
-import { UsageError } from "../lib/errors.ts";
+import { type Command, command } from "../lib/command-line/command.ts";
 import {
   byteRate,
   choiceOfBoolean,
@@ -12,7 +11,8 @@ import {
   text,
   toggle,
   wholeNumberFrom,
-} from "../lib/flags.ts";
+} from "../lib/command-line/flags.ts";
+import { UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatBytes } from "../lib/units.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";

@@ -1,6 +1,6 @@
-import { type Command, command } from "../lib/command.ts";
+import { type Command, command } from "../lib/command-line/command.ts";
+import { columns, flagsHelp } from "../lib/command-line/help.ts";
 import { UsageError } from "../lib/errors.ts";
-import { columns, flagsHelp } from "../lib/help.ts";
 
 const NAME = "prombackup";
 

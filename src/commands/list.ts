@@ -1,6 +1,6 @@
 import type { SnapshotAnswer } from "../api/contract.ts";
-import { type Command, command } from "../lib/command.ts";
-import { toggle } from "../lib/flags.ts";
+import { type Command, command } from "../lib/command-line/command.ts";
+import { toggle } from "../lib/command-line/flags.ts";
 import { formatBytes, formatTime, table } from "../lib/units.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 

@@ -1,6 +1,6 @@
 import type { PruneAnswer } from "../api/contract.ts";
-import { type Command, command } from "../lib/command.ts";
-import { defaulted, durationFrom, toggle } from "../lib/flags.ts";
+import { type Command, command } from "../lib/command-line/command.ts";
+import { defaulted, durationFrom, toggle } from "../lib/command-line/flags.ts";
 import type { Log } from "../lib/log.ts";
 import { type CommandContext, connectionFlags, withConnection } from "./connection.ts";
 

@@ -1,13 +1,15 @@
-import type { Io } from "../lib/command.ts";
+import type { Io } from "../lib/command-line/command.ts";
 import { errorText, Failure, UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatSeconds } from "../lib/units.ts";
 import { Prometheus } from "../prometheus.ts";
-import { type ArchiveInput, archiveInput } from "../restore/archive-input.ts";
 import { examineDataDir } from "../restore/data-dir.ts";
-import { awaitLoaded, type Loaded } from "../restore/loaded.ts";
-import type { Plan, Request } from "../restore/plan.ts";
-import type { Recovered } from "../restore/recover.ts";
+import { type ArchiveInput, archiveInput } from "../restore/intake/archive-input.ts";
+import { type SurveyedBlock, survey } from "../restore/intake/survey.ts";
+import type { Request } from "../restore/plan/facts.ts";
+import type { Plan } from "../restore/plan/plan.ts";
+import { awaitLoaded, type Loaded } from "../restore/put/loaded.ts";
+import type { Recovered } from "../restore/put/recover.ts";
 import {
   checkCommand,
   doneText,
@@ -17,7 +19,6 @@ import {
   planText,
 } from "../restore/report.ts";
 import { planRestore, type Restored, restore, type Surroundings } from "../restore/restore.ts";
-import { type SurveyedBlock, survey } from "../restore/survey.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 
 /** What is said beside the request itself. */

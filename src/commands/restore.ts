@@ -1,4 +1,4 @@
-import { type Command, command } from "../lib/command.ts";
+import { type Command, command } from "../lib/command-line/command.ts";
 import {
   defaulted,
   durationFrom,
@@ -9,11 +9,11 @@ import {
   required,
   text,
   toggle,
-} from "../lib/flags.ts";
-import { interruptible } from "../lib/interrupt.ts";
+} from "../lib/command-line/flags.ts";
+import { interruptible } from "../lib/command-line/interrupt.ts";
 import { parseOwner } from "../restore/ownership.ts";
-import type { Request } from "../restore/plan.ts";
-import { parseRetention } from "../restore/retention.ts";
+import type { Request } from "../restore/plan/facts.ts";
+import { parseRetention } from "../restore/plan/retention.ts";
 import { isUlid } from "../tsdb/meta.ts";
 import { withChecks } from "./checks.ts";
 import type { CommandContext } from "./connection.ts";

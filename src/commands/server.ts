@@ -1,6 +1,6 @@
 import { DEFAULT_LEVELS, LEVEL_RANGES } from "../archive/write.ts";
 import { listenAddress, serve } from "../http/serve.ts";
-import { type Command, command } from "../lib/command.ts";
+import { type Command, command } from "../lib/command-line/command.ts";
 import {
   byteRate,
   defaulted,
@@ -12,7 +12,7 @@ import {
   text,
   toggle,
   wholeNumberFrom,
-} from "../lib/flags.ts";
+} from "../lib/command-line/flags.ts";
 import { LOG_FORMATS, LOG_LEVELS, serverLog } from "../lib/log.ts";
 import { chooseStateDir } from "../status/state-dir.ts";
 import { openHttpConfig } from "./connection.ts";

@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import { Client, networkTransport } from "../api/client.ts";
 import { shownArchive } from "../archive/open-archive.ts";
-import { type Command, command, type Io } from "../lib/command.ts";
+import { type Command, command, type Io } from "../lib/command-line/command.ts";
+import { type FlagValues, httpUrl, optional, text, toggle } from "../lib/command-line/flags.ts";
+import { interruptible } from "../lib/command-line/interrupt.ts";
 import { DamagedError, errorText, Failure, UsageError } from "../lib/errors.ts";
-import { type FlagValues, httpUrl, optional, text, toggle } from "../lib/flags.ts";
-import { interruptible } from "../lib/interrupt.ts";
 import { counted } from "../lib/units.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 import { expectedDigests, recordedDownload } from "../verify/compare.ts";

@@ -5,7 +5,7 @@ import type { Log } from "../lib/log.ts";
 import type { PruneClock } from "../snapshots/clock.ts";
 import { type PruneResult, pruneSnapshots } from "../snapshots/prune.ts";
 import type { State } from "../status/state.ts";
-import type { Instruments } from "./instruments.ts";
+import type { Instruments } from "./metrics/instruments.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";

@@ -3,7 +3,7 @@ import type { Server } from "bun";
 import { HEADERS } from "../api/contract.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { resetConnection, resetConnections, unsentBytes } from "../lib/tcp.ts";
+import { resetConnection, resetConnections, unsentBytes } from "../lib/network/tcp.ts";
 import { startAutoprune } from "../snapshots/autoprune.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
 import { sweepLeftovers } from "../snapshots/remove.ts";

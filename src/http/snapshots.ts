@@ -1,7 +1,7 @@
 import type { SnapshotAnswer } from "../api/contract.ts";
 import { isArchiveFormat } from "../archive/format.ts";
+import { goBoolean } from "../lib/command-line/flags.ts";
 import { errorText, Failure } from "../lib/errors.ts";
-import { goBoolean } from "../lib/flags.ts";
 import type { Log } from "../lib/log.ts";
 import { CreationStopped, QueueFull, type SnapshotCreator } from "../snapshots/create.ts";
 import { InvalidSnapshotName } from "../snapshots/errors.ts";
@@ -10,11 +10,11 @@ import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
 import { removeSnapshot } from "../snapshots/remove.ts";
 import type { State } from "../status/state.ts";
-import type { Instruments, Result } from "./instruments.ts";
+import type { Slots } from "./download/slots.ts";
+import type { Instruments, Result } from "./metrics/instruments.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
 import type { Exchange } from "./router.ts";
-import type { Slots } from "./slots.ts";
 
 /** What the creation of a snapshot needs of the server. */
 export interface CreationParts {

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
-import { tryFlock } from "../lib/flock.ts";
+import { tryFlock } from "../lib/files/flock.ts";
 import { descriptorPath, HOLD_DIRECTORY } from "../snapshots/held.ts";
 import type { DataDir } from "./data-dir.ts";
 

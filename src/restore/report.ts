@@ -1,11 +1,12 @@
 import { shown } from "../archive/shown.ts";
 import { counted, formatBytes, formatTime, table } from "../lib/units.ts";
-import { type ChosenBlock, isRestored } from "./choose.ts";
-import type { Loaded } from "./loaded.ts";
-import type { Plan, Request } from "./plan.ts";
-import type { Recovered } from "./recover.ts";
+import { type ChosenBlock, isRestored } from "./plan/choose.ts";
+import type { Request } from "./plan/facts.ts";
+import type { Plan } from "./plan/plan.ts";
+import type { Loaded } from "./put/loaded.ts";
+import type { Recovered } from "./put/recover.ts";
+import { quote, undoLine } from "./put/undo.ts";
 import type { Restored } from "./restore.ts";
-import { quote, undoLine } from "./undo.ts";
 
 /** What `restore --json` prints. */
 export interface JsonResult {

@@ -2,21 +2,22 @@ import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../lib/errors.ts";
 import type { Prometheus } from "../prometheus.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
-import type { ArchiveInput } from "./archive-input.ts";
-import { isRestored } from "./choose.ts";
-import { type DamagedBlock, requireSound } from "./damage.ts";
 import { examineDataDir } from "./data-dir.ts";
-import { requireReadable } from "./encodings.ts";
 import { usersOf } from "./in-use.ts";
+import type { ArchiveInput } from "./intake/archive-input.ts";
+import { type Survey, survey } from "./intake/survey.ts";
 import { stagingBeside, stagingInside } from "./names.ts";
-import { type Facts, makePlan, type Plan, type Request } from "./plan.ts";
-import { putInPlace } from "./put.ts";
-import { type Recovered, recover, wasInterrupted } from "./recover.ts";
-import { askPrometheus } from "./running-prometheus.ts";
-import { type Staged, stage } from "./stage.ts";
-import { Staging } from "./staging.ts";
-import { type Survey, survey } from "./survey.ts";
-import { requireNone } from "./verdict.ts";
+import { isRestored } from "./plan/choose.ts";
+import type { Facts, Request } from "./plan/facts.ts";
+import { makePlan, type Plan } from "./plan/plan.ts";
+import { askPrometheus } from "./plan/running-prometheus.ts";
+import { requireNone } from "./plan/verdict.ts";
+import { putInPlace } from "./put/put.ts";
+import { type Recovered, recover, wasInterrupted } from "./put/recover.ts";
+import { type DamagedBlock, requireSound } from "./stage/damage.ts";
+import { requireReadable } from "./stage/encodings.ts";
+import { type Staged, stage } from "./stage/stage.ts";
+import { Staging } from "./stage/staging.ts";
 
 /** What a restore needs of the program around it. */
 export interface Surroundings {

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, Failure } from "../lib/errors.ts";
-import { type LockKind, tryFlock, unlockFlock } from "../lib/flock.ts";
+import { type LockKind, tryFlock, unlockFlock } from "../lib/files/flock.ts";
 import { SnapshotInUse, SnapshotInvalid, SnapshotNotFound } from "./errors.ts";
 import { descriptorPath, HOLD_DIRECTORY } from "./held.ts";
 import { checkSnapshotName } from "./name.ts";

@@ -1,7 +1,7 @@
 import { closeSync, constants, mkdirSync, openSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorText, Failure } from "../lib/errors.ts";
-import { tryFlock, unlockFlock } from "../lib/flock.ts";
+import { tryFlock, unlockFlock } from "../lib/files/flock.ts";
 
 /**
  * Which directory keeps what must outlive the server.

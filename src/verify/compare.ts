@@ -1,6 +1,6 @@
 import type { Client } from "../api/client.ts";
 import { DamagedError, Failure } from "../lib/errors.ts";
-import { checksumPath, readChecksumFile } from "../lib/sha256sum.ts";
+import { checksumPath, readChecksumFile } from "../lib/files/sha256sum.ts";
 
 /** A SHA-256 that an archive should have, and who says so. */
 export interface Expected {

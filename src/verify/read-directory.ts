@@ -4,7 +4,7 @@ import { type ArchivePlan, archivePath, planArchive } from "../archive/plan.ts";
 import { readPlannedFile } from "../archive/planned-file.ts";
 import { shown } from "../archive/shown.ts";
 import type { TarEntry } from "../archive/tar/reader.ts";
-import { startProgress } from "../lib/progress.ts";
+import { startProgress } from "../lib/command-line/progress.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 import { checkEntries } from "./check.ts";
 import { type LocatedBlocks, locateBlocks } from "./locate.ts";

@@ -1,7 +1,7 @@
 import type { ArchiveFormat } from "../archive/format.ts";
 import { openArchive, shownArchive } from "../archive/open-archive.ts";
+import { startProgress } from "../lib/command-line/progress.ts";
 import { DamagedError, errorText } from "../lib/errors.ts";
-import { startProgress } from "../lib/progress.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 import { type Checked, checkArchive } from "./check.ts";
 

@@ -13,7 +13,7 @@ import {
 import { dirname, join } from "node:path";
 import { findPrometheus } from "../../scripts/prometheus.ts";
 import { startPrometheus as startPlain } from "../../scripts/run-prometheus.ts";
-import { tryFlock } from "../../src/lib/flock.ts";
+import { tryFlock } from "../../src/lib/files/flock.ts";
 import { examineDataDir } from "../../src/restore/data-dir.ts";
 import { usersOf } from "../../src/restore/in-use.ts";
 import { archiveOf, blockNames, changeMeta, listing, restore } from "../restore/support.ts";

@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { type Peer, peerNeeds, startPeer } from "../faults/peer.ts";
 import { atEnd } from "../support/at-end.ts";
 import { cleanEnvironment, commandLine, run, startServer } from "../support/programs.ts";
 import { startPrometheus } from "../support/prometheus.ts";
@@ -258,25 +259,45 @@ describe("stop", () => {
     expect(await child.exited).toBe(0);
   });
 
-  test("never ends cleanly what wasn't sent whole, on record as sent or not (HTTP/1.0)", async () => {
-    const dir = snapshotDir();
-    const server = await start(dir, "--shutdown-grace", "200ms");
-    // What is on record as sent may lie in the server, when the buffers of the system are full.
-    const names = Array.from({ length: 16 }, (_, i) => `20260101T000000Z-${i + 10}`);
-    names.forEach((name, i) => {
-      mkdirSync(join(dir, name));
-      writeFileSync(join(dir, name, "data"), Buffer.alloc(2_000_000 + i * 400_000));
-    });
-    const running = await Promise.all(names.map((name) => download(server.url, "1.0", name)));
-    await untilLogged(server, "download finished");
-    expect(await server.stop()).toBe(0);
-    for (const { started, rest, resume, received } of running) {
-      resume();
-      const size = Number(/X-Prombackup-Content-Size: (\d+)/i.exec(started)?.[1]);
-      // The head comes on top.
-      if ((await rest) === "end") expect(received()).toBeGreaterThan(size);
-    }
-  });
+  test.skipIf(!peerNeeds)(
+    "never ends cleanly what wasn't sent whole, on record as sent or not (HTTP/1.0)",
+    async () => {
+      const dir = snapshotDir();
+      const server = await start(dir, "--shutdown-grace", "200ms", "--max-downloads", "100");
+      const sizes = new Map<Peer, number>();
+      const isSent = (size: number) =>
+        new RegExp(`download finished" id=\\S+ snapshot=20260101T000000Z-${size} `).test(
+          server.log(),
+        );
+      /** Downloads of these sizes, which stall; what of them is on record as sent, after a while. */
+      const stall = async (all: number[]): Promise<number[]> => {
+        for (const size of all) {
+          const name = `20260101T000000Z-${size}`;
+          mkdirSync(join(dir, name));
+          writeFileSync(join(dir, name, "data"), Buffer.alloc(size));
+          const request = `GET /api/download?name=${name} HTTP/1.0\r\nHost: x\r\n\r\n`;
+          const peer = startPeer(server.url, request, { most: 1000, buffer: 4096 });
+          sizes.set(peer, size);
+          expect(await peer.line()).toStartWith("stalled");
+        }
+        return all.filter(isSent);
+      };
+      // Up to some size, the system takes everything; what is on record as sent and not taken by it
+      // lies in the server, and is of a size just above that.
+      const steps = (from: number, width: number) =>
+        Array.from({ length: 12 }, (_, i) => from + i * width);
+      const taken = Math.max(...(await stall(steps(2_000_000, 250_000))));
+      await stall(steps(taken + 10_000, 20_000));
+      expect(await server.stop()).toBe(0);
+      for (const [peer, size] of sizes) {
+        peer.resume();
+        const [how, bytes] = (await peer.line()).split(" ");
+        // The head of the answer and of the tar come on top.
+        if (how === "end") expect(Number(bytes)).toBeGreaterThan(size);
+        else expect(how).toBe("reset");
+      }
+    },
+  );
 
   test("lets a download end within the grace time, and tells its status", async () => {
     const server = await start(snapshotDir(50_000_000));

@@ -6,8 +6,11 @@ export const peerNeeds = needs("python3");
 
 const PROGRAM = `
 import socket, sys, time
-host, port, request, rate, most = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
-s = socket.create_connection((host, port))
+host, request = sys.argv[1], sys.argv[3]
+port, rate, most, buffer = (int(sys.argv[i]) for i in (2, 4, 5, 6))
+s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+if buffer: s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+s.connect((host, port))
 s.sendall(request.encode())
 got = 0
 head = b""
@@ -45,14 +48,19 @@ export interface Peer {
  *
  * @param rate bytes a second; 0: as fast as they come
  * @param most reads so many bytes, then nothing more until it is told to
+ * @param buffer how much the system may take for it, in bytes; 0: as it likes
  */
 export function startPeer(
   url: string,
   request: string,
-  { rate = 0, most = Number.MAX_SAFE_INTEGER }: { rate?: number; most?: number } = {},
+  {
+    rate = 0,
+    most = Number.MAX_SAFE_INTEGER,
+    buffer = 0,
+  }: { rate?: number; most?: number; buffer?: number } = {},
 ): Peer {
   const { hostname, port } = new URL(url);
-  const args = [hostname, port, request, String(rate), String(most)];
+  const args = [hostname, port, request, String(rate), String(most), String(buffer)];
   const child = Bun.spawn(["python3", "-c", PROGRAM, ...args], {
     stdin: "pipe",
     stdout: "pipe",

@@ -8,10 +8,16 @@ import {
 } from "../../src/api/contract.ts";
 import { listenAddress } from "../../src/http/serve.ts";
 import { requestTarget } from "../../src/http/target.ts";
-import { parseArgv } from "../../src/lib/argv.ts";
+import { parseArgv } from "../../src/lib/command-line/argv.ts";
+import {
+  text as anyText,
+  byteRate,
+  goBoolean,
+  httpUrl,
+  optional,
+} from "../../src/lib/command-line/flags.ts";
 import { formatDuration, parseDuration } from "../../src/lib/duration.ts";
 import { Failure, UsageError } from "../../src/lib/errors.ts";
-import { text as anyText, byteRate, goBoolean, httpUrl, optional } from "../../src/lib/flags.ts";
 import { logfmt } from "../../src/lib/log.ts";
 import { Prometheus } from "../../src/prometheus.ts";
 import { isSnapshotName, snapshotTime } from "../../src/snapshots/name.ts";

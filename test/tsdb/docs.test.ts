@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { EXIT } from "../../src/lib/program.ts";
+import { EXIT } from "../../src/lib/command-line/program.ts";
 import { PROBLEMS } from "../../src/tsdb/problems.ts";
 import { UNPROTECTED } from "./support/unprotected.ts";
 

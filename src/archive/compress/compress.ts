@@ -1,4 +1,5 @@
 import type { TarPiece } from "../encode.ts";
+import type { CompressedFormat } from "../format.ts";
 import { type CompressionLevels, DEFAULT_LEVELS } from "./levels.ts";
 import { compressTar } from "./tar.ts";
 import { Workers } from "./workers.ts";
@@ -23,8 +24,6 @@ export interface Compressor {
   /** Ends the workers; what still runs fails. Final; twice is fine. */
   close(): void;
 }
-
-export type CompressedFormat = "tgz" | "tzst";
 
 export interface CompressorOptions {
   /**

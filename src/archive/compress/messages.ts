@@ -1,4 +1,4 @@
-import type { CompressedFormat } from "./compress.ts";
+import type { CompressedFormat } from "../format.ts";
 
 /** What a block is to become: one gzip member, or one zstd frame. */
 export interface BlockFormat {

@@ -1,4 +1,4 @@
-import { ConfigFiles } from "../../lib/config-files.ts";
+import { ConfigFiles } from "../../lib/config/config-files.ts";
 import { errorText, Failure } from "../../lib/errors.ts";
 import { readRights, type UserRights } from "./rights.ts";
 import { readWebConfig, type WebConfig } from "./web-config.ts";

@@ -1,5 +1,5 @@
 import { ROUTES } from "../../api/contract.ts";
-import type { ConfigFiles } from "../../lib/config-files.ts";
+import type { ConfigFiles } from "../../lib/config/config-files.ts";
 
 const RIGHTS = ["read", "create", "prune"] as const;
 

@@ -1,5 +1,5 @@
-import { type ReadText, readPem, requireCertificates, requirePair } from "../../lib/pem.ts";
-import type { Section } from "../../lib/section.ts";
+import type { Section } from "../../lib/config/section.ts";
+import { type ReadText, readPem, requireCertificates, requirePair } from "../../lib/network/pem.ts";
 
 /** How the listener speaks TLS, in the terms of Bun.serve. */
 export interface ServerTls {

@@ -1,5 +1,5 @@
-import { besideFile, type ConfigFiles } from "../../lib/config-files.ts";
-import type { Section } from "../../lib/section.ts";
+import { besideFile, type ConfigFiles } from "../../lib/config/config-files.ts";
+import type { Section } from "../../lib/config/section.ts";
 import { readTls, type ServerTls } from "./tls.ts";
 
 /** What the web configuration file asks for. */

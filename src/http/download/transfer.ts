@@ -1,0 +1,210 @@
+import type { ArchiveFormat } from "../../archive/format.ts";
+import { free } from "../../archive/free.ts";
+import type { ArchivePlan } from "../../archive/plan.ts";
+import { type Compressor, writeArchive } from "../../archive/write.ts";
+import { errorText, Failure } from "../../lib/errors.ts";
+import type { Log } from "../../lib/log.ts";
+import type { RateLimit } from "../../lib/rate-limit.ts";
+import type { Leases } from "../../snapshots/lease.ts";
+import type { Downloads } from "../../status/downloads.ts";
+import type { State } from "../../status/state.ts";
+import type { Instruments } from "../metrics/instruments.ts";
+import type { Exchange } from "../router.ts";
+import type { RunningTransfers } from "./running-transfers.ts";
+import { guardTail, StallGuard } from "./stall-guard.ts";
+import type { Verification } from "./verification.ts";
+
+/** What a transfer needs of the server. */
+export interface TransferParts {
+  readonly compressor: Compressor;
+  /** Checks what is sent, if that is wanted. */
+  readonly verification: Verification | undefined;
+  readonly downloads: Downloads;
+  readonly leases: Leases;
+  readonly running: RunningTransfers;
+  readonly state: State;
+  readonly instruments: Instruments;
+  /** Milliseconds in which a client must take 64 KiB. */
+  readonly stallTimeout: number;
+  /** Of all downloads together. */
+  readonly limit: RateLimit | undefined;
+  readonly log: Log;
+}
+
+/** How often it is looked whether a client has taken everything. */
+const TAKEN_POLL_MS = 20;
+
+/**
+ * One download on its way: archive → digest → body. It ends exactly once, by its last byte, an
+ * error, a cut, or the client's leaving; then all that it held is let go.
+ */
+export class Transfer {
+  readonly id: string;
+  private readonly finishStatus: ReturnType<Downloads["start"]>["finish"];
+  private readonly hasher = new Bun.CryptoHasher("sha256");
+  private readonly aborter = new AbortController();
+  private readonly archive: AsyncGenerator<Uint8Array>;
+  private readonly startedAt = performance.now();
+  private readonly unregister: () => void;
+  private readonly onClientGone = () => this.cut(new Failure("the client closed the connection"));
+  private guard: StallGuard | undefined;
+  private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** The piece that goes out next; one is always held back, so that the last is known as such. */
+  private held: Uint8Array | undefined;
+  /** The piece that went out last. */
+  private sent: Uint8Array | undefined;
+  private bytes = 0;
+  private ended = false;
+
+  constructor(
+    private readonly plan: ArchivePlan,
+    private readonly format: ArchiveFormat,
+    private readonly parts: TransferParts,
+    private readonly exchange: Exchange,
+    private readonly release: () => void,
+  ) {
+    const { id, finish } = parts.downloads.start(plan.name);
+    this.id = id;
+    this.finishStatus = finish;
+    const watcher = parts.verification?.watcher();
+    const archive = writeArchive(plan, format, parts.compressor, this.aborter.signal, watcher);
+    this.archive = parts.limit?.pace(archive) ?? archive;
+    this.unregister = parts.running.add((reason) => this.sever(reason));
+    parts.leases.downloadStarted(plan.name);
+    exchange.request.signal.addEventListener("abort", this.onClientGone);
+  }
+
+  async prepare(): Promise<void> {
+    const first = await this.archive.next();
+    if (!first.done) this.held = this.digest(first.value);
+  }
+
+  stream(): ReadableStream<Uint8Array> {
+    const { exchange, parts } = this;
+    this.guard = new StallGuard({
+      limit: parts.stallTimeout,
+      unsent: exchange.unsent,
+      onStall: (reason) => this.sever(reason),
+    });
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.controller = controller;
+        },
+        pull: (controller) => this.pull(controller),
+        cancel: () => this.onClientGone(),
+      },
+      // Nothing is read ahead of the client: the archive has its own bounded look-ahead.
+      { highWaterMark: 0 },
+    );
+  }
+
+  private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    if (this.sent && this.exchange.copies) free(this.sent);
+    try {
+      const next = await this.archive.next();
+      if (this.ended) return;
+      const piece = this.held ?? new Uint8Array();
+      this.guard?.sent(piece.byteLength);
+      if (next.done) {
+        // Clients ask for the status right after the end, so it comes before the last byte.
+        this.succeed();
+        controller.enqueue(piece);
+        controller.close();
+      } else {
+        this.held = this.digest(next.value);
+        this.sent = piece;
+        controller.enqueue(piece);
+      }
+    } catch (error) {
+      if (this.ended) return;
+      // Of a snapshot with links, all that can be archived gets to the client before the reset, which
+      // throws away what is still on its way.
+      if (this.held !== undefined) controller.enqueue(this.held);
+      await this.taken();
+      await this.fail(error);
+    }
+  }
+
+  /** Waits until the client has all that was sent; one that stalls is cut as any other. */
+  private async taken(): Promise<void> {
+    do await Bun.sleep(TAKEN_POLL_MS);
+    while (!this.ended && (this.exchange.unsent() ?? 0) > 0);
+  }
+
+  private digest(piece: Uint8Array): Uint8Array {
+    this.hasher.update(piece);
+    this.bytes += piece.byteLength;
+    return piece;
+  }
+
+  private succeed(): void {
+    const sha256 = this.hasher.digest("hex");
+    this.end({ success: true, error_text: null, sha256_hex: sha256 }, undefined);
+  }
+
+  /** Ends the transfer as failed; an error of the stream resets the connection in every protocol. */
+  async fail(error: unknown): Promise<void> {
+    if (this.ended) return;
+    const cause = errorText(error);
+    this.end({ success: false, error_text: cause, sha256_hex: "" }, cause);
+    this.controller?.error(new Failure(cause));
+    this.aborter.abort(error);
+    await this.archive.return(undefined);
+  }
+
+  /** At once, where an error of the stream waits its turn behind what is in the buffers. */
+  private sever(reason: Error): void {
+    this.cut(reason);
+    this.exchange.reset();
+  }
+
+  private cut(reason: Error): void {
+    this.fail(reason).catch((error: unknown) => {
+      this.parts.log.error("a cut download did not end cleanly", {
+        id: this.id,
+        error: errorText(error),
+      });
+    });
+  }
+
+  private end(result: Parameters<typeof this.finishStatus>[0], cause: string | undefined): void {
+    this.ended = true;
+    this.record(result.success);
+    this.held = undefined;
+    this.sent = undefined;
+    this.guard?.stop();
+    if (result.success) guardTail(this.exchange, this.parts.stallTimeout);
+    this.finishStatus(result);
+    this.parts.leases.downloadEnded(this.plan.name, result.success);
+    this.exchange.request.signal.removeEventListener("abort", this.onClientGone);
+    this.release();
+    this.unregister();
+    this.log(cause);
+  }
+
+  private record(success: boolean): void {
+    const { state, instruments } = this.parts;
+    if (success) state.succeeded("download");
+    const result = success ? "success" : "failure";
+    instruments.downloadEnded(this.format, result, this.bytes, this.seconds);
+  }
+
+  private get seconds(): number {
+    return (performance.now() - this.startedAt) / 1000;
+  }
+
+  private log(cause: string | undefined): void {
+    const fields = {
+      id: this.id,
+      snapshot: this.plan.name,
+      format: this.format,
+      peer: this.exchange.peer,
+      bytes: this.bytes,
+      duration: `${this.seconds.toFixed(3)}s`,
+      error: cause,
+    };
+    if (cause === undefined) this.parts.log.info("download finished", fields);
+    else this.parts.log.error("download failed", fields);
+  }
+}

@@ -1,0 +1,38 @@
+import { basename, join } from "node:path";
+import { UNDONE_INSIDE, unused } from "../names.ts";
+import type { Plan } from "../plan/plan.ts";
+
+/**
+ * The line for a shell that undoes a restore, with Prometheus stopped. What was restored is kept
+ * beside; undefined if there is nothing to undo but to remove what is there.
+ */
+export function undoLine(
+  { way, dataDir, blocks, aside }: Plan,
+  restored: readonly string[],
+): string | undefined {
+  const directory = quote(dataDir);
+  if (way === "exchange") {
+    if (aside === undefined) return undefined;
+    const undone = quote(unused(`${dataDir}.undone`));
+    return `mv -T ${directory} ${undone} && mv -T ${quote(aside)} ${directory}`;
+  }
+  const undone = basename(unused(join(dataDir, UNDONE_INSIDE)));
+  const enter = `cd ${directory} && mkdir ${undone}`;
+  if (way === "within") {
+    if (aside === undefined) return undefined;
+    const others = "-mindepth 1 -maxdepth 1 ! -name '.prombackup-*' ! -name lost+found";
+    return `${enter} && find . ${others} -exec mv -t ${undone} {} + && find ${quote(basename(aside))} -mindepth 1 -maxdepth 1 -exec mv -t . {} +`;
+  }
+  const away = `${enter} && mv ${restored.join(" ")} ${undone}/`;
+  const replaced = blocks.filter(
+    ({ action, ulid }) => action === "replace" && restored.includes(ulid),
+  );
+  if (aside === undefined || replaced.length === 0) return away;
+  const back = replaced.map(({ ulid }) => quote(join(basename(aside), ulid))).join(" ");
+  return `${away} && mv ${back} .`;
+}
+
+/** A word of a shell's command line. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,107 @@
+import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { errorCode, errorText, Failure } from "../../lib/errors.ts";
+import { HOLD_DIRECTORY } from "../../snapshots/held.ts";
+import { type SnapshotLock, tryLockDirectory } from "../../snapshots/lock.ts";
+import { mark } from "./marker.ts";
+
+/**
+ * The directory in which a restore prepares what is to be put in place. It is locked by flock(2) for
+ * as long as the restore runs, so that two don't meet in it, and what a killed one left is known for
+ * nobody's. It is open to nobody else and reached through its descriptor: a restore that root runs
+ * where another user may write can't be led elsewhere.
+ */
+export class Staging {
+  /** How it is called in messages. */
+  readonly path: string;
+  readonly #lock: SnapshotLock;
+  #open = true;
+
+  private constructor(path: string, lock: SnapshotLock) {
+    this.path = path;
+    this.#lock = lock;
+  }
+
+  /**
+   * Makes the directory, or takes over one that nobody holds.
+   *
+   * @throws Failure if another restore holds it, or it can't be made
+   */
+  static open(path: string): Staging {
+    try {
+      mkdirSync(path, { mode: 0o700 });
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") {
+        throw new Failure(`can't make ${path}: ${errorText(error)}: run as root or as its owner`);
+      }
+    }
+    return new Staging(path, lock(path));
+  }
+
+  /** The same if the directory exists already; otherwise undefined, and nothing is made. */
+  static openExisting(path: string): Staging | undefined {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+    return new Staging(path, lock(path));
+  }
+
+  /** The way to what it holds. */
+  at(name: string): string {
+    return `${this.#lock.path}/${name}`;
+  }
+
+  get names(): string[] {
+    return readdirSync(this.#lock.path);
+  }
+
+  /**
+   * Begins anew with an empty `data`, which is marked (see {@link ./marker.ts}) from its first moment
+   * to its last: what is called so and isn't marked is the other one of an exchange.
+   *
+   * @returns the way to it
+   */
+  makeData(): string {
+    const [preparing, data] = [this.at("preparing"), this.at("data")];
+    mkdirSync(preparing, { mode: 0o700 });
+    mark(preparing, { snapshot: "", complete: false });
+    renameSync(preparing, data);
+    return data;
+  }
+
+  /** Removes it with all that is in it, and lets go of it. Twice is fine. */
+  discard(): void {
+    if (!this.#open) return;
+    if (this.names.includes("data")) renameSync(this.at("data"), this.at("discarded"));
+    for (const name of this.names) rmSync(this.at(name), { recursive: true, force: true });
+    this.close();
+  }
+
+  /** Removes it if it is empty, and lets go of it. Twice is fine. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    try {
+      if (this.names.length === 0) rmdirSync(this.path);
+    } finally {
+      this.#lock.release();
+    }
+  }
+}
+
+function lock(path: string): SnapshotLock {
+  let held: SnapshotLock | undefined;
+  try {
+    held = tryLockDirectory(path, "exclusive", HOLD_DIRECTORY);
+  } catch (error) {
+    throw new Failure(`${path} is in the way: ${errorText(error)}: move it away`);
+  }
+  if (held === undefined) {
+    throw new Failure(`another prombackup restore is at work in ${path}: wait for its end`);
+  }
+  const { uid } = statSync(held.path);
+  if (uid !== process.geteuid?.()) {
+    held.release();
+    throw new Failure(
+      `${path} belongs to uid ${uid}, who began a restore here: finish it as that user, or move it away`,
+    );
+  }
+  return held;
+}
