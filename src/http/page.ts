@@ -30,7 +30,6 @@ export async function handlePage(
     headers: {
       "Content-Type": "text/html; charset=utf-8",
       "Content-Security-Policy": POLICY,
-      "X-Content-Type-Options": "nosniff",
     },
   });
 }
