@@ -4,6 +4,7 @@ import { findPrometheus } from "./prometheus.ts";
 export const PACKAGES = {
   bsdtar: "libarchive-tools",
   busybox: "busybox-static",
+  chromium: "chromium",
   curl: "curl",
   diff: "diffutils",
   flock: "util-linux",

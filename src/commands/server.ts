@@ -1,4 +1,5 @@
 import { DEFAULT_LEVELS, LEVEL_RANGES } from "../archive/write.ts";
+import { allowedHost } from "../http/access/hosts.ts";
 import { listenAddress, serve } from "../http/serve.ts";
 import { type Command, command } from "../lib/command-line/command.ts";
 import {
@@ -6,6 +7,7 @@ import {
   defaulted,
   durationFrom,
   httpUrl,
+  list,
   oneOf,
   optional,
   required,
@@ -48,6 +50,12 @@ export function serverCommand(workers: { compress: URL; check: URL }): Command {
           "What each user may do: read, create, prune. Without it, and for users that it doesn't name, everything.",
         valueHint: "FILE",
         env: "PROMBACKUP_SERVER_ACCESS_FILE",
+      }),
+      "web.allowed-hosts": list(allowedHost, {
+        description:
+          "The Host values that are served, with commas between: host, host:port, [address]. Others are answered 421, which stops DNS rebinding. Without it, all are served.",
+        valueHint: "HOSTS",
+        env: "PROMBACKUP_SERVER_WEB_ALLOWED_HOSTS",
       }),
       "prometheus-endpoint": defaulted(httpUrl, "http://:9090", {
         description: "Base URL of Prometheus, which must run with --web.enable-admin-api.",
@@ -167,6 +175,7 @@ export function serverCommand(workers: { compress: URL; check: URL }): Command {
           : undefined,
         shutdownGrace: options["shutdown-grace"],
         access: { webConfig: options["web.config.file"], rights: options["access-file"] },
+        allowedHosts: options["web.allowed-hosts"],
         stateDir: chooseStateDir(
           options["state-dir"],
           io.env["STATE_DIRECTORY"],

@@ -2,7 +2,23 @@ import { ARCHIVE_FORMATS } from "../archive/format.ts";
 import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
 import type { State } from "../status/state.ts";
 
-/** `GET /`: the web page, to take, download and prune snapshots by hand. No script, no style of others. */
+const STYLE = `
+  body { font-family: sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+  h1 { color: #e6522c; }
+  table { border-collapse: collapse; }
+  th, td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; }
+`;
+
+/** No script, no style but the page's own, no forms to elsewhere, and no frame around it. */
+const POLICY = [
+  "default-src 'none'",
+  `style-src 'sha256-${new Bun.CryptoHasher("sha256").update(STYLE).digest("base64")}'`,
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+/** `GET /`: the web page, to take, download and prune snapshots by hand. */
 export async function handlePage(
   snapshotDir: string,
   state: State,
@@ -13,9 +29,7 @@ export async function handlePage(
   return new Response(page(rows, version), {
     headers: {
       "Content-Type": "text/html; charset=utf-8",
-      "Content-Security-Policy":
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
-      "X-Content-Type-Options": "nosniff",
+      "Content-Security-Policy": POLICY,
     },
   });
 }
@@ -30,13 +44,9 @@ function page(snapshots: readonly Row[], version: string): string {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="same-origin">
 <title>prombackup</title>
-<style>
-  body { font-family: sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-  h1 { color: #e6522c; }
-  table { border-collapse: collapse; }
-  th, td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; }
-</style>
+<style>${STYLE}</style>
 <h1>prombackup</h1>
 <h2>Take a snapshot and download it</h2>
 <form method="post" action="./api/snapshot">

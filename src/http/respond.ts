@@ -29,7 +29,6 @@ export function textResponse(
     status,
     headers: {
       "Content-Type": "text/plain; charset=utf-8",
-      "X-Content-Type-Options": "nosniff",
       ...headers,
     },
   });

@@ -10,6 +10,8 @@ import { sweepLeftovers } from "../snapshots/remove.ts";
 import type { HistoryLimits } from "../status/history.ts";
 import { State } from "../status/state.ts";
 import { Access } from "./access/access.ts";
+import { crossSite, withheld } from "./access/cross-site.ts";
+import { type Host, misdirected } from "./access/hosts.ts";
 import type { AccessPaths } from "./access/load.ts";
 import { App, type AppSettings, defectResponse, logRequest } from "./app.ts";
 import { type Handlers, IDLE_SECONDS, type ListenAddress, Listener } from "./listener.ts";
@@ -22,6 +24,8 @@ export interface ServeSettings {
   readonly shutdownGrace: number;
   readonly app: AppSettings;
   readonly access: AccessPaths;
+  /** The Host values that are served; undefined: all. */
+  readonly allowedHosts: readonly Host[] | undefined;
   /** Where the record of downloads is kept; undefined: in memory alone. */
   readonly stateDir: string | undefined;
   readonly history: HistoryLimits;
@@ -57,7 +61,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
   const stopSignal = nextStopSignal();
   await requireResolvable(settings.listen.hostname);
   const { hostname } = settings.listen;
-  const listener = new Listener(settings.listen, access.tls, handlers(app, access, log));
+  const listener = new Listener(settings.listen, access.tls, handlers(app, access, settings));
   access.onTls((tls) => listener.replaceTls(tls));
   // The usual signal to read a configuration anew; without a handler it would end the process.
   process.on("SIGHUP", () => void access.refresh());
@@ -116,12 +120,15 @@ async function requireResolvable(hostname: string | undefined): Promise<void> {
 }
 
 /** What becomes of a request on the network: who may come in, the app's answer, a line in the log. */
-function handlers(app: App, access: Access, log: Log): Handlers {
+function handlers(app: App, access: Access, { allowedHosts, log }: ServeSettings): Handlers {
+  const finished = (response: Response) => access.decorate(withheld(response));
   return {
     fetch: async (request, server) => {
       const since = performance.now();
       const connection = connectionOf(request, server);
-      const admission = await access.admit(request);
+      // Before a password is looked at: a browser sends it along, whoever made it send the request.
+      const refusal = misdirected(request, allowedHosts) ?? crossSite(request);
+      const admission = refusal === undefined ? await access.admit(request) : { refusal };
       const response =
         "refusal" in admission
           ? admission.refusal
@@ -131,9 +138,9 @@ function handlers(app: App, access: Access, log: Log): Handlers {
       logRequest(log, request, response, { peer: connection.peer, user, since });
       // A limit that was lifted stays so, for an idle client too; a download has a guard of its own.
       if (!response.headers.has(HEADERS.downloadId)) server.timeout(request, IDLE_SECONDS);
-      return access.decorate(response);
+      return finished(response);
     },
-    error: (error) => access.decorate(defectResponse(log, error)),
+    error: (error) => finished(defectResponse(log, error)),
   };
 }
 

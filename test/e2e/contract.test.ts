@@ -350,6 +350,16 @@ table("Errors", {
       await expectError(response, 415, "send the form urlencoded");
     }
   },
+  "any, by a browser for a page elsewhere": async () => {
+    const headers = { "Sec-Fetch-Site": "cross-site" };
+    const response = await ask("/api/prune", { method: "POST", headers });
+    await expectError(response, 403, "a page of another site");
+  },
+  "any, for a Host that isn't allowed": async () => {
+    const args = ["--snapshot-dir", tempDir(), "--web.allowed-hosts", "prometheus.example"];
+    const { url } = await startServer(args);
+    await expectError(await fetch(url), 421, "--web.allowed-hosts doesn't name it");
+  },
 });
 
 /** A command line of the document, as the shell would split it. */

@@ -54,6 +54,22 @@ describe.skipIf(!needs("nginx", "curl"))("behind nginx, below a path", () => {
     expect(Bun.file(join(dir, "a.tar")).size).toBe(3072);
   });
 
+  test.each(["1.0", "1.1"])("pages of other sites are refused by HTTP/%s, too", async (version) => {
+    const server = await startServer([...NOWHERE, "--snapshot-dir", snapshotDir()]);
+    const proxy = await startNginx(locations(server.url));
+    const prune = async (headers: Record<string, string>) => {
+      const url = `${proxy}/v${version}/api/prune?keep_within=900000h`;
+      return (await fetch(url, { method: "POST", headers })).status;
+    };
+    // nginx puts the server's own address in place of the Host, so the Origin of its own page isn't known.
+    const Origin = proxy;
+    expect(await prune({ Origin, "Sec-Fetch-Site": "same-origin" })).toBe(200);
+    expect(await prune({ Origin, "Sec-Fetch-Site": "same-site" })).toBe(403);
+    expect(await prune({ Origin: "http://evil.example" })).toBe(403);
+    expect(await prune({ Origin })).toBe(403);
+    expect(await prune({})).toBe(200);
+  });
+
   test.each(["1.0", "1.1"])(
     "a cut download arrives cut by HTTP/%s",
     async (version) => {

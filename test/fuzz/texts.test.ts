@@ -6,6 +6,7 @@ import {
   readPrune,
   readSnapshots,
 } from "../../src/api/contract.ts";
+import { allowedHost, parseHost } from "../../src/http/access/hosts.ts";
 import { listenAddress } from "../../src/http/serve.ts";
 import { requestTarget } from "../../src/http/target.ts";
 import { parseArgv } from "../../src/lib/command-line/argv.ts";
@@ -92,10 +93,17 @@ fuzz({
 
 fuzz({
   name: "small-values",
-  seeds: seeds("true", "127.0.0.1:8080", "[::1]:1", "1.5M", "20260101T000000Z-0123abcd"),
+  seeds: seeds(
+    "true",
+    "127.0.0.1:8080",
+    "[::1]:1",
+    "Ä.example:1",
+    "1.5M",
+    "20260101T000000Z-0123abcd",
+  ),
   run: (input) => {
     const value = text(input);
-    for (const parse of [goBoolean, listenAddress, byteRate]) {
+    for (const parse of [goBoolean, listenAddress, byteRate, allowedHost]) {
       try {
         parse(value);
       } catch (error) {
@@ -104,6 +112,8 @@ fuzz({
     }
     if (isSnapshotName(value) && /[^A-Za-z0-9-]/.test(value)) throw new TypeError(value);
     snapshotTime(value);
+    const name = parseHost(value)?.name ?? "";
+    if (/[^\x21-\x7e]|[A-Z/@?#\\]/.test(name)) throw new TypeError(name);
     if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(logfmt({ value })))
       throw new TypeError(`logfmt let ${JSON.stringify(value)} through`);
   },

@@ -63,7 +63,6 @@ function headers(plan: ArchivePlan, format: ArchiveFormat, id: string): Record<s
   return {
     "Content-Type": contentType,
     "Content-Disposition": `attachment; filename=${plan.name}${extension}`,
-    "X-Content-Type-Options": "nosniff",
     // The descriptor is free as soon as the kernel has the last byte, however long the client takes.
     Connection: "close",
     [HEADERS.downloadId]: id,
