@@ -19,8 +19,8 @@ import { scrapeExporters } from "./exporters.ts";
 import { writeDense, writeFleet } from "./openmetrics.ts";
 
 /**
- * `dense`: each sample another float, 8.4 bytes a sample, hardly compressible. `scraped`: the series of
- * two real exporters, about a byte a sample, most of them constant or counters.
+ * `dense`: random walks, two bytes a sample, hardly compressible. `scraped`: the series of two real
+ * exporters, about a byte a sample, most of them constant or counters.
  */
 export const KINDS = ["dense", "scraped"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -149,7 +149,7 @@ export async function templateBlock(kind: Kind): Promise<string> {
   try {
     const { promtool } = await obtainPrometheus();
     const [file, dataDir] = [join(scratch, "metrics.txt"), join(scratch, "data")];
-    if (kind === "dense") writeDense(file, { series: 3000, samples: 480 });
+    if (kind === "dense") writeDense(file, { series: 4000, samples: 1440, stepSeconds: 5 });
     else writeFleet(file, await scrapeExporters(200), { hosts: 80, samples: 120, ownPace: 0.35 });
     await run([promtool, "tsdb", "create-blocks-from", "openmetrics", file, dataDir]);
     const [block = ""] = readdirSync(dataDir);

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BLOCK_SIZES } from "../../src/archive/compress/block-sizes.ts";
 import { compressBlock } from "../../src/archive/compress/compress-block.ts";
-import type { BlockFormat } from "../../src/archive/compress/messages.ts";
+import type { BlockContent, BlockFormat } from "../../src/archive/compress/messages.ts";
 import { KINDS, templateBlock } from "../data/snapshots.ts";
 import { printTable } from "../report.ts";
 
@@ -16,9 +16,10 @@ export async function measureLevels(): Promise<void> {
   const rows = LEVELS.map(({ format, level }) => [format, String(level)]);
   for (const kind of KINDS) {
     const block = await templateBlock(kind);
-    const files = [join(block, "index")];
-    for (const name of readdirSync(join(block, "chunks"))) files.push(join(block, "chunks", name));
-    const contents = files.map((file) => new Uint8Array(readFileSync(file)));
+    const contents = [part(join(block, "index"), "other")];
+    for (const name of readdirSync(join(block, "chunks"))) {
+      contents.push(part(join(block, "chunks", name), "chunks"));
+    }
     for (const [i, format] of LEVELS.entries()) {
       rows[i]?.push(...(await compressAll(contents, format)));
     }
@@ -27,17 +28,26 @@ export async function measureLevels(): Promise<void> {
   printTable("Levels", ["format", "level", ...columns], rows);
 }
 
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly content: BlockContent;
+}
+
+function part(file: string, content: BlockContent): Part {
+  return { bytes: new Uint8Array(readFileSync(file)), content };
+}
+
 async function compressAll(
-  contents: readonly Uint8Array[],
+  contents: readonly Part[],
   format: BlockFormat,
 ): Promise<[string, string]> {
   const size = BLOCK_SIZES[format.format].large;
   let [input, output] = [0, 0];
   const before = process.cpuUsage();
-  for (const bytes of contents) {
+  for (const { bytes, content } of contents) {
     for (let at = 0; at < bytes.length; at += size) {
-      const parts = await compressBlock(bytes.subarray(at, at + size), format);
-      output += parts.reduce((sum, part) => sum + part.length, 0);
+      const block = bytes.subarray(at, at + size);
+      output += (await compressBlock(block, format, content)).length;
     }
     input += bytes.length;
   }
