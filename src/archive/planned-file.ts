@@ -49,6 +49,11 @@ export class PlannedFile {
     }
   }
 
+  /** Within the snapshot. */
+  get path(): string {
+    return this.member.path;
+  }
+
   /** Bytes. */
   get size(): number {
     return this.member.size;

@@ -1,6 +1,7 @@
 import type { ContentWatcher, TarPiece } from "../encode.ts";
 import { free } from "../free.ts";
 import type { PlannedFile } from "../planned-file.ts";
+import type { BlockContent } from "./messages.ts";
 import type { Block, Slot, Workers } from "./workers.ts";
 
 /** Bytes that a block has at most. */
@@ -21,7 +22,7 @@ export async function* cutBlocks(
   workers: Workers,
   size: BlockSize,
 ): AsyncGenerator<Block> {
-  const filler = new Filler(workers, size.small);
+  const filler = new Filler(workers, size.small, "other");
   try {
     for await (const piece of pieces) {
       if ("file" in piece) {
@@ -55,7 +56,8 @@ async function* cutFile(
   }
   for (let offset = 0; offset < file.size; offset += size) {
     const slot = await workers.acquire();
-    yield { slot, length: Math.min(size, file.size - offset), source: { file, offset } };
+    const length = Math.min(size, file.size - offset);
+    yield { slot, length, content: contentOf(file), source: { file, offset } };
   }
 }
 
@@ -65,7 +67,7 @@ async function* cutWatched(
   workers: Workers,
   size: number,
 ): AsyncGenerator<Block> {
-  const filler = new Filler(workers, size);
+  const filler = new Filler(workers, size, contentOf(file));
   try {
     for await (const bytes of file.read()) {
       await content.push(bytes);
@@ -81,6 +83,11 @@ async function* cutWatched(
   }
 }
 
+/** Segments of chunks are named by numbers alone, and nothing else in a snapshot is. */
+function contentOf({ path }: PlannedFile): BlockContent {
+  return /\/chunks\/\d+$/.test(path) ? "chunks" : "other";
+}
+
 /** Collects pieces into a slot. */
 class Filler {
   private slot: Slot | undefined;
@@ -89,6 +96,7 @@ class Filler {
   constructor(
     private readonly workers: Workers,
     private readonly size: number,
+    private readonly content: BlockContent,
   ) {}
 
   get full(): boolean {
@@ -106,10 +114,10 @@ class Filler {
 
   /** Hands over what there is, if anything. */
   *take(): Generator<Block> {
-    const { slot, length } = this;
+    const { slot, length, content } = this;
     this.slot = undefined;
     this.length = 0;
-    if (slot) yield { slot, length, source: undefined };
+    if (slot) yield { slot, length, content, source: undefined };
   }
 
   drop(): void {

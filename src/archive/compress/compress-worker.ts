@@ -1,14 +1,14 @@
 import { Failure } from "../../lib/errors.ts";
 import { Thread } from "../../lib/thread.ts";
-import type { Job, Outcome, Request, Response } from "./messages.ts";
+import type { Job, Outcome, Request } from "./messages.ts";
 
 /** One thread that compresses. It keeps the process alive only while it has a job. */
 export class CompressWorker {
-  private readonly thread: Thread<Request, Response>;
-  private readonly jobs = new Map<number, PromiseWithResolvers<Outcome>>();
+  private readonly thread: Thread<Request, Outcome>;
+  private job: PromiseWithResolvers<Outcome> | undefined;
   private failure: Error | undefined;
 
-  /** @param broken is told when the thread can't go on; its jobs then fail with that, too */
+  /** @param broken is told when the thread can't go on; its job then fails with that, too */
   constructor(
     url: URL | string,
     slots: readonly SharedArrayBuffer[],
@@ -16,7 +16,7 @@ export class CompressWorker {
   ) {
     this.thread = new Thread(
       url,
-      (response) => this.settle(response),
+      (outcome) => this.settle(outcome),
       (why) => {
         const error = new Failure(`the compression worker failed: ${why}`);
         this.end(error);
@@ -26,31 +26,24 @@ export class CompressWorker {
     this.thread.tell({ slots });
   }
 
-  get jobCount(): number {
-    return this.jobs.size;
-  }
-
+  /** One job at a time. */
   run(job: Job): Promise<Outcome> {
     if (this.failure) return Promise.reject(this.failure);
-    const result = Promise.withResolvers<Outcome>();
-    this.jobs.set(job.slot, result);
+    this.job = Promise.withResolvers<Outcome>();
     this.thread.ask(job);
-    return result.promise;
+    return this.job.promise;
   }
 
-  /** Ends the thread, whatever it does. Its jobs fail with the error. */
+  /** Ends the thread, whatever it does. Its job fails with the error. */
   end(error: Error): void {
     if (this.failure) return;
     this.failure = error;
-    for (const { reject } of this.jobs.values()) reject(error);
-    this.jobs.clear();
+    this.job?.reject(error);
     this.thread.end();
   }
 
-  private settle({ slot, outcome }: Response): void {
-    const job = this.jobs.get(slot);
-    this.jobs.delete(slot);
+  private settle(outcome: Outcome): void {
     this.thread.answered();
-    job?.resolve(outcome);
+    this.job?.resolve(outcome);
   }
 }

@@ -7,6 +7,9 @@ export interface BlockFormat {
   readonly level: number;
 }
 
+/** Of what a block is a part: a segment file of chunks, or anything else. */
+export type BlockContent = "chunks" | "other";
+
 /**
  * A block to compress: so many bytes from a place in an open file, or those that its slot begins with.
  * A descriptor is valid on all threads of a process; it stays open until the job has ended.
@@ -14,6 +17,7 @@ export interface BlockFormat {
 export interface Job extends BlockFormat {
   readonly slot: number;
   readonly length: number;
+  readonly content: BlockContent;
   readonly source: { readonly fd: number; readonly offset: number } | undefined;
 }
 
@@ -33,8 +37,3 @@ export type Outcome =
       readonly errno: number | undefined;
     }
   | { readonly error: string };
-
-export interface Response {
-  readonly slot: number;
-  readonly outcome: Outcome;
-}

@@ -16,7 +16,7 @@ let slots: readonly Uint8Array[] = [];
 
 self.onmessage = async ({ data }: MessageEvent<Request>) => {
   if ("slots" in data) slots = data.slots.map((slot) => new Uint8Array(slot));
-  else self.postMessage({ slot: data.slot, outcome: await run(data) });
+  else self.postMessage(await run(data));
 };
 
 async function run(job: Job): Promise<Outcome> {
@@ -25,7 +25,7 @@ async function run(job: Job): Promise<Outcome> {
     if (slot === undefined) throw new Error(`no slot ${job.slot}`);
     const content = slot.subarray(0, job.length);
     const failed = job.source && readWhole(content, job.source);
-    return failed ?? { compressed: handOver(await compressBlock(content, job), slot) };
+    return failed ?? { compressed: handOver(await compressBlock(content, job, job.content), slot) };
   } catch (error) {
     return { error: errorText(error) };
   }
@@ -48,12 +48,9 @@ function readWhole(
   }
 }
 
-function handOver(parts: readonly Uint8Array[], slot: Uint8Array): number {
-  let length = 0;
-  for (const part of parts) {
-    slot.set(part, length);
-    length += part.length;
-    free(part);
-  }
+function handOver(compressed: Uint8Array, slot: Uint8Array): number {
+  const { length } = compressed;
+  slot.set(compressed);
+  free(compressed);
   return length;
 }

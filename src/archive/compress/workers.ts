@@ -3,7 +3,7 @@ import { Slots } from "../../lib/slots.ts";
 import type { PlannedFile } from "../planned-file.ts";
 import { BLOCK_OVERHEAD, LARGEST_BLOCK } from "./block-sizes.ts";
 import { CompressWorker } from "./compress-worker.ts";
-import type { BlockFormat, Outcome } from "./messages.ts";
+import type { BlockContent, BlockFormat, Job, Outcome } from "./messages.ts";
 
 /** Shared memory, lent for one block: its input may come in here, and its result goes out. */
 export class Slot {
@@ -18,8 +18,14 @@ export class Slot {
 export interface Block {
   readonly slot: Slot;
   readonly length: number;
+  readonly content: BlockContent;
   /** Where they are, if the slot doesn't begin with them. */
   readonly source: { readonly file: PlannedFile; readonly offset: number } | undefined;
+}
+
+/** Room for one thread, which is started when there is work for it first. */
+interface Seat {
+  worker: CompressWorker | undefined;
 }
 
 /** Nothing larger is handed on at once: whoever hashes it holds up the event loop meanwhile. */
@@ -38,17 +44,19 @@ export class Workers {
   readonly count: number;
   private readonly all: readonly Slot[];
   private readonly slots: Slots<Slot>;
+  private readonly seats: Slots<Seat>;
   private readonly workers: CompressWorker[] = [];
   private failure: Error | undefined;
 
   /** Starts nothing: a thread is started when there is work for it. */
   constructor(
     private readonly workerUrl: URL | string,
-    private readonly threads: number,
+    threads: number,
   ) {
     this.count = threads + 1;
     this.all = Array.from({ length: this.count }, (_, index) => new Slot(index));
     this.slots = new Slots(this.all);
+    this.seats = new Slots(Array.from({ length: threads }, (): Seat => ({ worker: undefined })));
   }
 
   /** Whether a thread broke, or `close` was called. */
@@ -58,7 +66,14 @@ export class Workers {
 
   /** Starts a thread if there is none. */
   prepare(): void {
-    if (this.workers.length === 0 && !this.failure) this.start();
+    if (this.workers.length > 0 || this.failure) return;
+    this.seats.acquire().then(
+      (seat) => {
+        seat.worker ??= this.start();
+        this.seats.release(seat);
+      },
+      () => {}, // Closed meanwhile: whoever compresses is told.
+    );
   }
 
   /** Waits for a free slot. Rejects with a Failure after `close` or if a thread broke. */
@@ -78,13 +93,12 @@ export class Workers {
    * @returns the compressed bytes, in buffers of the caller's own
    */
   async compress(block: Block, format: BlockFormat): Promise<Uint8Array[]> {
-    const { slot, length, source } = block;
+    const { slot, length, content, source } = block;
     source?.file.hold();
     try {
-      if (this.failure) throw this.failure;
       const place = source && { fd: source.file.fd, offset: source.offset };
-      const job = { slot: slot.index, length, source: place, ...format };
-      const compressed = requireCompressed(await this.worker().run(job), source?.file);
+      const job = { slot: slot.index, length, content, source: place, ...format };
+      const compressed = requireCompressed(await this.run(job), source?.file);
       if (source && source.offset + length === source.file.size) source.file.requireUnchanged();
       return chunks(slot.bytes.subarray(0, compressed));
     } finally {
@@ -98,11 +112,16 @@ export class Workers {
     this.fail(new Failure("the compressor was closed"));
   }
 
-  /** The idlest thread; a new one while all are busy and there may be more. */
-  private worker(): CompressWorker {
-    const [idlest] = this.workers.toSorted((a, b) => a.jobCount - b.jobCount);
-    if (idlest && (idlest.jobCount === 0 || this.workers.length >= this.threads)) return idlest;
-    return this.start();
+  /** A thread has one job at a time: one that waits goes to whichever is free first. */
+  private async run(job: Job): Promise<Outcome> {
+    const seat = await this.seats.acquire();
+    try {
+      if (this.failure) throw this.failure;
+      seat.worker ??= this.start();
+      return await seat.worker.run(job);
+    } finally {
+      this.seats.release(seat);
+    }
   }
 
   private start(): CompressWorker {
@@ -115,6 +134,7 @@ export class Workers {
   private fail(error: Error): void {
     this.failure ??= error;
     this.slots.fail(error);
+    this.seats.fail(error);
     for (const worker of this.workers) worker.end(error);
   }
 }

@@ -48,7 +48,7 @@ describe("a download fails with the cause when its worker", () => {
       "answers with an error",
       () =>
         makeWorker(
-          "self.onmessage = ({ data: { slot } }) => { if (slot !== undefined) self.postMessage({ slot, outcome: { error: 'no memory' } }) }",
+          "self.onmessage = ({ data: { slot } }) => { if (slot !== undefined) self.postMessage({ error: 'no memory' }) }",
         ),
       "Failure: compressing failed: no memory",
     ],
