@@ -32,7 +32,7 @@ export function writeDense(file: string, { series, samples, stepSeconds }: Dense
   });
 }
 
-const LARGEST_STEP = 250;
+const LARGEST_STEP = 200;
 
 /** A fleet of hosts which expose the same series. */
 export interface Fleet {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BLOCK_SIZES } from "../../src/archive/compress/block-sizes.ts";
+import { BLOCK_OVERHEAD, BLOCK_SIZES } from "../../src/archive/compress/block-sizes.ts";
 import { compressBlock } from "../../src/archive/compress/compress-block.ts";
 import type { BlockContent, BlockFormat } from "../../src/archive/compress/messages.ts";
 import { KINDS, templateBlock } from "../data/snapshots.ts";
@@ -42,12 +42,13 @@ async function compressAll(
   format: BlockFormat,
 ): Promise<[string, string]> {
   const size = BLOCK_SIZES[format.format].large;
+  const room = new Uint8Array(size + BLOCK_OVERHEAD);
   let [input, output] = [0, 0];
   const before = process.cpuUsage();
   for (const { bytes, content } of contents) {
     for (let at = 0; at < bytes.length; at += size) {
-      const block = bytes.subarray(at, at + size);
-      output += (await compressBlock(block, format, content)).length;
+      const block = { bytes: bytes.subarray(at, at + size), content };
+      output += await compressBlock(block, format, room);
     }
     input += bytes.length;
   }

@@ -121,7 +121,7 @@ export function serverCommand(workers: { compress: URL; check: URL }): Command {
         env: "PROMBACKUP_SERVER_STALL_TIMEOUT",
       }),
       "gzip-level": defaulted(wholeNumberFrom(gzip.from, gzip.to), String(DEFAULT_LEVELS.gzip), {
-        description: `How hard tgz is compressed, ${gzip.from} to ${gzip.to}: files over 16 KiB, by libdeflate.`,
+        description: `How hard tgz is compressed, ${gzip.from} to ${gzip.to}; at 1, chunks that hardly repeat are not searched for repetitions.`,
         valueHint: "LEVEL",
         env: "PROMBACKUP_SERVER_GZIP_LEVEL",
       }),

@@ -6,7 +6,6 @@
  */
 import { readSync } from "node:fs";
 import { errorCode, errorText } from "../../lib/errors.ts";
-import { free } from "../free.ts";
 import { compressBlock } from "./compress-block.ts";
 import type { Job, Outcome, Request } from "./messages.ts";
 
@@ -23,9 +22,10 @@ async function run(job: Job): Promise<Outcome> {
   try {
     const slot = slots[job.slot];
     if (slot === undefined) throw new Error(`no slot ${job.slot}`);
-    const content = slot.subarray(0, job.length);
-    const failed = job.source && readWhole(content, job.source);
-    return failed ?? { compressed: handOver(await compressBlock(content, job, job.content), slot) };
+    const bytes = slot.subarray(0, job.length);
+    const failed = job.source && readWhole(bytes, job.source);
+    if (failed) return failed;
+    return { compressed: await compressBlock({ bytes, content: job.content }, job, slot) };
   } catch (error) {
     return { error: errorText(error) };
   }
@@ -46,11 +46,4 @@ function readWhole(
     const errno = error instanceof Error && "errno" in error ? Number(error.errno) : undefined;
     return { unread: errorText(error), code: errorCode(error), errno };
   }
-}
-
-function handOver(compressed: Uint8Array, slot: Uint8Array): number {
-  const { length } = compressed;
-  slot.set(compressed);
-  free(compressed);
-  return length;
 }
