@@ -1,5 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Socket } from "node:net";
+import { NAME } from "../e2e/support.ts";
 import { atEnd } from "../support/at-end.ts";
 
 /** How a network breaks a connection; `hold`: the server doesn't learn of it either. */
@@ -60,4 +61,22 @@ function breakOff(client: Socket, upstream: Socket, how: Break): void {
   else client.pause();
   if (how === "hold") upstream.pause();
   else upstream.destroy();
+}
+
+/**
+ * Before a server that has no Prometheus: the snapshot that is there stands for one that was taken.
+ * All else is the server's own.
+ */
+export function fixedSnapshot(target: string): string {
+  const proxy = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) => {
+      const { pathname, search } = new URL(request.url);
+      if (pathname === "/api/snapshot") return Response.json({ name: NAME });
+      return fetch(target + pathname + search, { method: request.method });
+    },
+  });
+  atEnd(() => proxy.stop(true));
+  return String(proxy.url);
 }
