@@ -66,17 +66,40 @@ function breakOff(client: Socket, upstream: Socket, how: Break): void {
 /**
  * Before a server that has no Prometheus: the snapshot that is there stands for one that was taken.
  * All else is the server's own.
+ *
+ * @param change what becomes of a download's answer
  */
-export function fixedSnapshot(target: string): string {
+export function fixedSnapshot(
+  target: string,
+  change: (download: Response) => Response | Promise<Response> = (download) => download,
+): string {
   const proxy = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
-    fetch: (request) => {
+    development: false,
+    error: () => new Response("broken on the way", { status: 502 }),
+    fetch: async (request) => {
       const { pathname, search } = new URL(request.url);
       if (pathname === "/api/snapshot") return Response.json({ name: NAME });
-      return fetch(target + pathname + search, { method: request.method });
+      const answer = await fetch(target + pathname + search, { method: request.method });
+      return pathname === "/api/download" ? change(answer) : answer;
     },
   });
   atEnd(() => proxy.stop(true));
   return String(proxy.url);
+}
+
+/** As {@link fixedSnapshot}, and holds a download up after its first piece, until it is let go on. */
+export function pausing(target: string) {
+  const paused = Promise.withResolvers<void>();
+  const resumed = Promise.withResolvers<void>();
+  async function* pieces(answer: Response): AsyncGenerator<Uint8Array> {
+    for await (const piece of answer.body ?? []) {
+      yield piece;
+      paused.resolve();
+      await resumed.promise;
+    }
+  }
+  const url = fixedSnapshot(target, (answer) => new Response(pieces(answer), answer));
+  return { url, paused: paused.promise, resume: () => resumed.resolve() };
 }
