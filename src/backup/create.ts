@@ -1,7 +1,7 @@
 import { type Client, type IncomingDownload, Refused } from "../api/client.ts";
-import { requireProven } from "../api/contract.ts";
+import { type DownloadStatus, requireProven } from "../api/contract.ts";
 import type { ArchiveFormat } from "../archive/format.ts";
-import { DamagedError, errorText, Failure } from "../lib/errors.ts";
+import { DamagedError, errorText, Failure, retryable } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { RateLimit } from "../lib/rate-limit.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
@@ -120,7 +120,7 @@ async function receiveProven(
   try {
     const sha256 = await receive(client, download, { target, check, received }, signal);
     const { bytes } = received;
-    requireProven(await client.downloadStatus(download.id, signal), sha256, bytes);
+    requireProven(await statusOf(client, download.id, signal), sha256, bytes);
     const verified = check === undefined ? null : requireReadable(await check.finish());
     signal.throwIfAborted();
     return { bytes, sha256, verified };
@@ -131,6 +131,17 @@ async function receiveProven(
     if (error instanceof Failure && !target.isFile && received.bytes > 0)
       error.retryAfter = undefined;
     throw signal.aborted ? signal.reason : error;
+  }
+}
+
+/** @throws Failure that can be tried again also if the server has lost its record by a restart */
+async function statusOf(client: Client, id: string, signal: AbortSignal): Promise<DownloadStatus> {
+  try {
+    return await client.downloadStatus(id, signal);
+  } catch (error) {
+    if (!(error instanceof Refused && error.status === 404)) throw error;
+    const lost = `the server has no record of download ${id}, so it can't be proven`;
+    throw retryable(new Failure(`${lost} (was it restarted?)`));
   }
 }
 

@@ -1,4 +1,4 @@
-import { rm, stat } from "node:fs/promises";
+import { stat, unlink } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { IncomingDownload } from "../api/client.ts";
 import { type ArchiveFormat, FORMAT_DETAILS } from "../archive/format.ts";
@@ -105,32 +105,52 @@ export async function openTarget(
  */
 async function commit(sink: Sink, file: string, sha256: string, asked: boolean): Promise<void> {
   const path = checksumPath(file);
-  const wanted = asked || (sink.isFile && (await isChecksumFile(path)));
+  const before = sink.isFile ? await sha256Of(path) : undefined;
   try {
     await sink.sync();
-    if (wanted) await rm(path, { force: true });
+    if (asked || before !== undefined) await remove(path);
   } catch (error) {
     await sink.discard();
     throw error;
   }
-  await sink.commit();
-  if (!wanted) return;
   try {
-    await writeFileAtomically(path, checksumLine(sha256, basename(file)));
+    await sink.commit();
+  } catch (error) {
+    // The old archive stays, and so does what belongs to it.
+    if (before !== undefined) await writeChecksum(file, before).catch(() => {});
+    throw error;
+  }
+  await sink.settle();
+  if (asked || before !== undefined) await writeNewChecksum(file, sha256);
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (cause) {
+    if (errorCode(cause) === "ENOENT") return;
+    throw new Failure(`can't replace ${path}: ${errorText(cause)}`, { cause });
+  }
+}
+
+async function writeNewChecksum(file: string, sha256: string): Promise<void> {
+  try {
+    await writeChecksum(file, sha256);
   } catch (cause) {
     throw new Failure(
-      `${file} is complete and proven, its SHA-256 is ${sha256}, but ${path} could not be written: ${errorText(cause)}`,
+      `${file} is complete and proven, its SHA-256 is ${sha256}, but ${checksumPath(file)} could not be written: ${errorText(cause)}`,
       { cause },
     );
   }
 }
 
-/** What isn't one, whatever its name, is left alone: it says nothing of the archive. */
-async function isChecksumFile(path: string): Promise<boolean> {
-  return readChecksumFile(path).then(
-    (sha256) => sha256 !== undefined,
-    () => false,
-  );
+async function writeChecksum(file: string, sha256: string): Promise<void> {
+  await writeFileAtomically(checksumPath(file), checksumLine(sha256, basename(file)));
+}
+
+/** Undefined if there is no checksum file: what isn't one, whatever its name, says nothing of the archive. */
+async function sha256Of(path: string): Promise<string | undefined> {
+  return readChecksumFile(path).catch(() => undefined);
 }
 
 async function exists(path: string): Promise<boolean> {

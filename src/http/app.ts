@@ -21,7 +21,7 @@ import { Instruments } from "./metrics/instruments.ts";
 import { MetricsHandler } from "./metrics/metrics.ts";
 import { handlePage } from "./page.ts";
 import { handlePrune, type PruneParts, pruneAndLog } from "./prune.ts";
-import { lineOf, textResponse } from "./respond.ts";
+import { isLogged, lineOf, textResponse } from "./respond.ts";
 import { type Connection, dispatch, type Route, routeOf } from "./router.ts";
 import { handleCreateSnapshot, handleListSnapshots, handleRemoveSnapshot } from "./snapshots.ts";
 import { handleDownloadStatus, handleListDownloads } from "./status.ts";
@@ -214,13 +214,17 @@ export interface RequestFacts {
   readonly since: number;
 }
 
-/** Logs an answered request, one line each: refused ones with the cause, and as an error if it is ours. */
+/**
+ * Logs an answered request, one line each: refused ones with the cause, and as an error if it is ours.
+ * A download that failed before its first byte has a line of its own.
+ */
 export function logRequest(
   log: Log,
   request: Request,
   response: Response,
   { peer, user, since }: RequestFacts,
 ): void {
+  if (isLogged(response)) return;
   const { pathname, search } = requestTarget(request);
   const { status } = response;
   const fields = {

@@ -19,6 +19,19 @@ export function lineOf(response: Response): string | undefined {
   return LINES.get(response);
 }
 
+/** Answers of failures that have a line in the log, with more in it than the request's would. */
+const LOGGED = new WeakSet<Response>();
+
+/** Says that what this answers has its line in the log, so that the request gets none. */
+export function loggedAlready(response: Response): Response {
+  LOGGED.add(response);
+  return response;
+}
+
+export function isLogged(response: Response): boolean {
+  return LOGGED.has(response);
+}
+
 /** A line of plain text, as all errors are told. */
 export function textResponse(
   status: number,

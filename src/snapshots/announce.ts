@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { errorCode } from "../lib/errors.ts";
+import { rootFailure } from "./held.ts";
 import { repeat, type SnapshotLock, tryLockDirectory } from "./lock.ts";
 
 /*
@@ -44,6 +45,6 @@ function tryLockRoot(snapshotDir: string, kind: "shared" | "exclusive"): Snapsho
     return tryLockDirectory(snapshotDir, kind, FOLLOW);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
-    throw error;
+    throw errorCode(error) === undefined ? error : rootFailure(error, snapshotDir);
   }
 }

@@ -31,12 +31,17 @@ export async function withSnapshotRoot<T>(
     handle = await open(snapshotDir, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
-    const reason = reasonText(error, { path: snapshotDir, shown: snapshotDir });
-    throw new Failure(`can't open the snapshot directory: ${reason}`);
+    throw rootFailure(error, snapshotDir);
   }
   try {
     return await use({ path: descriptorPath(handle.fd), shown: snapshotDir });
   } finally {
     await handle.close();
   }
+}
+
+/** What a failed opening of the snapshot directory itself is to the operator. */
+export function rootFailure(error: unknown, snapshotDir: string): Failure {
+  const reason = reasonText(error, { path: snapshotDir, shown: snapshotDir });
+  return new Failure(`can't open the snapshot directory: ${reason}`);
 }

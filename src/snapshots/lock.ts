@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, Failure } from "../lib/errors.ts";
 import { type LockKind, tryFlock, unlockFlock } from "../lib/files/flock.ts";
 import { SnapshotInUse, SnapshotInvalid, SnapshotNotFound } from "./errors.ts";
-import { descriptorPath, HOLD_DIRECTORY } from "./held.ts";
+import { descriptorPath, HOLD_DIRECTORY, rootFailure } from "./held.ts";
 import { checkSnapshotName } from "./name.ts";
 import { reasonText } from "./reason.ts";
 
@@ -78,11 +78,21 @@ function tryLock(snapshotDir: string, name: string, kind: LockKind): SnapshotLoc
         throw new SnapshotNotFound(name);
       case "ENOTDIR":
       case "ELOOP":
+        requireDirectory(snapshotDir);
         throw new SnapshotInvalid(name);
       case undefined:
         throw error;
     }
     throw new Failure(`can't open snapshot ${name}: ${reasonText(error, { path, shown: name })}`);
+  }
+}
+
+/** The system's errors don't tell which part of a path is no directory. */
+function requireDirectory(snapshotDir: string): void {
+  try {
+    closeSync(openSync(snapshotDir, constants.O_RDONLY | constants.O_DIRECTORY));
+  } catch (error) {
+    throw rootFailure(error, snapshotDir);
   }
 }
 

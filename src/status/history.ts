@@ -31,17 +31,22 @@ interface Row {
 
 const COLUMNS = "id, snapshot, finished_at, error_text, sha256";
 
+/** How the database is used: what fails is logged, not thrown. */
+export interface Guard {
+  write(change: () => void): void;
+  read<T>(otherwise: T, look: () => T): T;
+}
+
 /** The downloads in the database, those of earlier servers too. Bounded in age and number. */
 export class History {
   constructor(
     private readonly database: Database,
     readonly limits: HistoryLimits,
-    /** Runs a change; one that fails is logged, not thrown. */
-    private readonly write: (change: () => void) => void,
+    private readonly guard: Guard,
   ) {}
 
   begin(id: string, snapshot: string): void {
-    this.write(() =>
+    this.guard.write(() =>
       this.database.query("INSERT INTO downloads (id, snapshot) VALUES (?, ?)").run(id, snapshot),
     );
   }
@@ -49,7 +54,7 @@ export class History {
   /** @param at milliseconds since 1970 */
   end(id: string, result: FinishedDownload, at: number): void {
     const { success, error_text, sha256_hex } = result;
-    this.write(() =>
+    this.guard.write(() =>
       this.database
         .query("UPDATE downloads SET finished_at = ?, error_text = ?, sha256 = ? WHERE id = ?")
         .run(at, success ? null : (error_text ?? ""), sha256_hex, id),
@@ -57,39 +62,36 @@ export class History {
   }
 
   get(id: string): DownloadStatus | undefined {
-    const row = this.database
-      .query<Row, [string]>(`SELECT ${COLUMNS} FROM downloads WHERE id = ?`)
-      .get(id);
-    return row === null ? undefined : statusOf(row);
+    const [row] = this.select("WHERE id = ?", id);
+    return row === undefined ? undefined : statusOf(row);
   }
 
   /** Newest first. */
   list(): DownloadStatus[] {
-    const rows = this.database.query<Row, []>(
-      `SELECT ${COLUMNS} FROM downloads ORDER BY rowid DESC`,
-    );
-    return rows.all().map(statusOf);
+    return this.select("ORDER BY rowid DESC").map(statusOf);
   }
 
   /** Those that ended at this time or later, oldest first. */
   endedSince(at: number): Ended[] {
-    const rows = this.database.query<Row, [number]>(
-      `SELECT ${COLUMNS} FROM downloads WHERE finished_at >= ? ORDER BY rowid`,
-    );
-    return rows.all(at).map((row) => ({ status: statusOf(row), at: row.finished_at ?? at }));
+    const rows = this.select("WHERE finished_at >= ? ORDER BY rowid", at);
+    return rows.map((row) => ({ status: statusOf(row), at: row.finished_at ?? at }));
   }
 
   /** Those that run, or did when the server before this one was killed; oldest first. */
   running(): DownloadStatus[] {
-    const rows = this.database.query<Row, []>(
-      `SELECT ${COLUMNS} FROM downloads WHERE finished_at IS NULL ORDER BY rowid`,
+    return this.select("WHERE finished_at IS NULL ORDER BY rowid").map(statusOf);
+  }
+
+  private select(which: string, ...parameters: (string | number)[]): Row[] {
+    const query = `SELECT ${COLUMNS} FROM downloads ${which}`;
+    return this.guard.read([], () =>
+      this.database.query<Row, (string | number)[]>(query).all(...parameters),
     );
-    return rows.all().map(statusOf);
   }
 
   /** @param now milliseconds since 1970; undefined if no clock is to be believed: age counts nothing */
   forgetOld(now: number | undefined): void {
-    this.write(() => {
+    this.guard.write(() => {
       if (now !== undefined) {
         this.database
           .query("DELETE FROM downloads WHERE finished_at < ?")

@@ -14,10 +14,14 @@ const MAX_CONFIRMED = 10_000;
 /**
  * What the server must still know after a restart: the ends of downloads, when work last succeeded,
  * and which snapshots Prometheus has confirmed. No disk that is full or broken gets in the way of a
- * backup: what can't be written is logged, and missing after the restart.
+ * backup: what can't be written is logged, and missing after the restart; what can't be read is
+ * logged, and counts as unknown.
  */
 export class State {
   readonly history: History;
+  /** Of this run, whatever the disk does. */
+  private readonly successes = new Map<Work, number>();
+  private readonly confirmed = new Set<string>();
 
   private constructor(
     private readonly database: Database,
@@ -25,7 +29,10 @@ export class State {
     limits: HistoryLimits,
     private readonly log: Log,
   ) {
-    this.history = new History(database, limits, (work) => this.write(work));
+    this.history = new History(database, limits, {
+      write: (change) => this.write(change),
+      read: (otherwise, look) => this.read(otherwise, look),
+    });
   }
 
   /**
@@ -39,22 +46,27 @@ export class State {
 
   /** Something went well just now. */
   succeeded(work: Work): void {
+    const now = Date.now();
+    this.successes.set(work, now);
     this.write(() =>
       this.database
         .query("INSERT OR REPLACE INTO last_success (work, at) VALUES (?, ?)")
-        .run(work, Date.now()),
+        .run(work, now),
     );
   }
 
   /** When something last went well, in milliseconds since 1970; undefined if never. */
   lastSuccess(work: Work): number | undefined {
-    return this.database
-      .query<{ at: number }, [string]>("SELECT at FROM last_success WHERE work = ?")
-      .get(work)?.at;
+    const query = "SELECT at FROM last_success WHERE work = ?";
+    const earlier = () => this.database.query<{ at: number }, [string]>(query).get(work)?.at;
+    return this.successes.get(work) ?? this.read(undefined, earlier);
   }
 
   /** Prometheus has said that this snapshot is complete. */
   confirm(snapshot: string): void {
+    this.confirmed.add(snapshot);
+    const [oldest] = this.confirmed;
+    if (this.confirmed.size > MAX_CONFIRMED && oldest !== undefined) this.confirmed.delete(oldest);
     this.write(() => {
       this.database
         .query("INSERT OR REPLACE INTO confirmed_snapshots (name) VALUES (?)")
@@ -70,9 +82,9 @@ export class State {
 
   /** Whether Prometheus has said so to this server, or to an earlier one with the same record. */
   isConfirmed(snapshot: string): boolean {
-    return (
-      this.database.query("SELECT 1 FROM confirmed_snapshots WHERE name = ?").get(snapshot) !== null
-    );
+    const query = "SELECT 1 FROM confirmed_snapshots WHERE name = ?";
+    const earlier = () => this.database.query(query).get(snapshot) !== null;
+    return this.confirmed.has(snapshot) || this.read(false, earlier);
   }
 
   close(): void {
@@ -80,11 +92,20 @@ export class State {
     this.lock?.release();
   }
 
-  private write(work: () => void): void {
+  private write(change: () => void): void {
     try {
-      work();
+      change();
     } catch (error) {
       this.log.error("the record of downloads could not be written", { error: errorText(error) });
+    }
+  }
+
+  private read<T>(otherwise: T, look: () => T): T {
+    try {
+      return look();
+    } catch (error) {
+      this.log.error("the record of downloads could not be read", { error: errorText(error) });
+      return otherwise;
     }
   }
 }

@@ -1,11 +1,22 @@
 import { describe, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { freePort } from "../../scripts/free-port.ts";
 import { findPrometheus } from "../../scripts/prometheus.ts";
-import { type RunningServer, run, startServer } from "../support/programs.ts";
+import { readDownloads } from "../../src/api/contract.ts";
+import {
+  cleanEnvironment,
+  commandLine,
+  type RunningServer,
+  startServer,
+} from "../support/programs.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
-import { snapshotDir, start } from "./support.ts";
+import { until } from "../support/until.ts";
+import { download, NAME, snapshotDir, start, untilLogged } from "./support.ts";
+
+const ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 async function metricsOf(server: RunningServer): Promise<string> {
   return (await fetch(`${server.url}/metrics`)).text();
@@ -83,35 +94,124 @@ test("the snapshots' figures are told, and left out while they can't be read", a
   expect(await metricsOf(server)).toContain("prombackup_server_build_info");
 });
 
-describe("a failure leaves one line in the log", () => {
-  test.each(["logfmt", "json"])("as %s", async (format) => {
+/** The fields of the lines of a log that tell of a failure, in either format. */
+function failures(server: RunningServer, format: string): Record<string, unknown>[] {
+  const lines = server.log().trim().split("\n");
+  const fields = lines.map((line) => (format === "json" ? JSON.parse(line) : fromLogfmt(line)));
+  return fields.filter(({ level }) => level !== "INFO");
+}
+
+function fromLogfmt(line: string): Record<string, unknown> {
+  const pairs = line.matchAll(/([a-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^ "]+))(?: |$)/g);
+  return Object.fromEntries(
+    [...pairs].map(([, key = "", quoted, plain]) => [
+      key,
+      quoted === undefined ? plain : JSON.parse(`"${quoted}"`),
+    ]),
+  );
+}
+
+describe.each(["logfmt", "json"])("a failure leaves one line in the log, as %s:", (format) => {
+  const seconds = expect.stringMatching(/^\d+\.\d{3}s$/);
+
+  test("a request", async () => {
     const server = await start(snapshotDir(), "--log.format", format);
-    await (await fetch(`${server.url}/api/download?name=no-such`)).bytes();
+    const path = "/api/download?name=no-such";
+    await (await fetch(server.url + path)).bytes();
     await (await fetch(`${server.url}/api/snapshot`, { method: "POST" })).bytes();
-    const lines = server.log().trim().split("\n").slice(1);
-    expect(lines).toHaveLength(2);
-    if (format === "logfmt") {
-      expect(lines[0]).toMatch(
-        /^time=\S+ level=WARN msg=request method=GET path="\S+name=no-such" status=404 peer=127\.0\.0\.1 duration=\S+s error="snapshot not found: no-such"$/,
-      );
-      expect(lines[1]).toMatch(
-        / level=ERROR .* status=500 .* error="Creating snapshot failed: .*"$/,
-      );
-      return;
-    }
-    const [refused, failed] = lines.map((line) => JSON.parse(line));
-    expect(refused).toMatchObject({
-      level: "WARN",
-      status: 404,
-      peer: "127.0.0.1",
-      error: "snapshot not found: no-such",
+    const request = { time: expect.any(String), msg: "request", peer: "127.0.0.1" };
+    const told = failures(server, format).map((each) => ({
+      ...each,
+      status: Number(each["status"]),
+    }));
+    expect(told).toEqual([
+      {
+        ...{ ...request, level: "WARN", method: "GET", path, status: 404, duration: seconds },
+        error: "snapshot not found: no-such",
+      },
+      {
+        ...{ ...request, level: "ERROR", method: "POST", path: "/api/snapshot", status: 500 },
+        ...{ duration: seconds, error: expect.stringContaining("Creating snapshot failed: ") },
+      },
+    ]);
+  });
+
+  /** What fails in a download, and how many bytes have been made by then. */
+  const downloads: [string, (server: RunningServer, dir: string) => Promise<void>, number][] = [
+    [
+      "a download that fails at its start",
+      async (server, dir) => {
+        mkdirSync(join(dir, NAME, ULID));
+        const answer = await fetch(`${server.url}/api/download?name=${NAME}`);
+        expect([answer.status, await answer.text()]).toEqual([
+          500,
+          expect.stringContaining(`its block ${ULID} has no meta.json`),
+        ]);
+      },
+      0,
+    ],
+    [
+      "a download that fails half-way",
+      async (server, dir) => {
+        cpSync(join(dir, NAME, "data"), join(dir, NAME, "later"));
+        const running = await download(server.url, "1.1");
+        rmSync(join(dir, NAME, "later"));
+        running.resume();
+        expect(await running.rest).toBe("reset");
+      },
+      19_000_000,
+    ],
+    [
+      "a download whose client leaves",
+      async (server) => {
+        const leaving = new AbortController();
+        const { signal } = leaving;
+        await fetch(`${server.url}/api/download?name=${NAME}`, { signal });
+        leaving.abort();
+      },
+      500_000,
+    ],
+  ];
+  test.each(downloads)("%s", async (_, fail, bytes) => {
+    const dir = snapshotDir(20_000_000, "random");
+    const server = await start(dir, "--log.format", format);
+    await fail(server, dir);
+    await untilLogged(server, "download failed");
+    const answer = await fetch(`${server.url}/api/downloads`);
+    const [status] = readDownloads(await answer.json());
+    const [line, ...more] = failures(server, format);
+    expect(more).toEqual([]);
+    expect({ ...line, bytes: Number(line?.["bytes"]) }).toEqual({
+      ...{ time: expect.any(String), level: "ERROR", msg: "download failed" },
+      ...{ id: status?.id, snapshot: NAME, format: "tar", peer: "127.0.0.1", duration: seconds },
+      ...{ bytes: expect.any(Number), error: status?.finished?.error_text },
     });
-    expect(failed).toMatchObject({ level: "ERROR", status: 500 });
+    expect(Number(line?.["bytes"])).toBeGreaterThanOrEqual(bytes);
+    const count = 'prombackup_downloads_total{format="tar",result="failure"} 1\n';
+    expect(await metricsOf(server)).toContain(count);
   });
 });
 
-test("at --log_level=error, a server says nothing of what goes well", async () => {
-  const args = ["--snapshot-dir", snapshotDir(), "--log_level=error", "--listen-address", "x:1"];
-  const { status, stderr } = await run("prombackup-server", args);
-  expect([status, stderr]).toEqual([1, expect.not.stringContaining("level=")]);
+test("at --log.level=error, the log tells of failures of ours alone", async () => {
+  const dir = snapshotDir();
+  // That it listens, it doesn't say either.
+  const address = `127.0.0.1:${freePort()}`;
+  const url = `http://${address}`;
+  const args = ["--snapshot-dir", dir, "--log.level=error", "--listen-address", address];
+  const child = Bun.spawn(commandLine("prombackup-server", args), {
+    env: cleanEnvironment(),
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  await until(() =>
+    fetch(`${url}/-/healthy`).then(
+      (answer) => answer.ok,
+      () => false,
+    ),
+  );
+  for (const path of [`/api/download?name=${NAME}`, "/api/download?name=no-such", "/none"])
+    await (await fetch(url + path)).bytes();
+  await (await fetch(`${url}/api/snapshot`, { method: "POST" })).bytes();
+  child.kill();
+  expect(await child.stderr.text()).toMatch(/^time=\S+ level=ERROR [^\n]+\n$/);
 });

@@ -1,7 +1,10 @@
 import { expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { ARCHIVE_FORMATS } from "../../src/archive/format.ts";
 import { NAME, snapshotDir, start, untilLogged } from "../e2e/support.ts";
-import type { RunningServer } from "../support/programs.ts";
+import { type RunningServer, startServer } from "../support/programs.ts";
+import { needs } from "../support/tools.ts";
 import { fault } from "./fault.ts";
 import { peerNeeds, startPeer } from "./peer.ts";
 
@@ -43,25 +46,107 @@ for (const version of ["1.0", "1.1"]) {
   for (const format of ["tar", "tgz", "tzst"]) {
     fault(
       `client stalls in a ${format} (HTTP/${version})`,
-      "cut by a reset after --stall-timeout; the descriptor and the snapshot are free, and the status says so",
+      "cut by a reset after --stall-timeout; the descriptor, the workers and the snapshot are free, and the status says so",
       async () => {
-        const server = await start(snapshotDir(100 * MB, "random"), "--stall-timeout", "1s");
+        const args = ["--stall-timeout", "1s", "--compress-threads", "1"];
+        const server = await start(snapshotDir(20 * MB, "random"), ...args);
         const before = sockets(server.pid);
         const peer = startPeer(server.url, request(version, format), { most: 100_000 });
         expect(await peer.line()).toStartWith("stalled");
         await untilLogged(server, "stalled: less than 64 KiB were taken within 1s");
         await until(() => sockets(server.pid) <= before);
-        expect(await prune(server)).toMatchObject({ removed: [NAME] });
+        await requireFree(server, format, "stalled: less than 64 KiB");
         peer.resume();
         expect(await peer.line()).toStartWith("reset");
-        const record = await (await fetch(`${server.url}/api/downloads`)).json();
-        expect(record).toMatchObject({
-          downloads: [{ finished: { success: false, sha256_hex: "" } }],
-        });
       },
       { skip },
     );
   }
+}
+
+/** That the only download ended for this reason, and that nothing of it stands in the way of others. */
+async function requireFree(server: RunningServer, format: string, reason: string): Promise<void> {
+  const record = await (await fetch(`${server.url}/api/downloads`)).json();
+  const finished = { success: false, sha256_hex: "", error_text: expect.stringContaining(reason) };
+  expect(record).toEqual({ downloads: [expect.objectContaining({ finished })] });
+  const again = await fetch(`${server.url}/api/download?name=${NAME}&format=${format}`);
+  await again.bytes();
+  expect(await prune(server)).toMatchObject({ removed: [NAME] });
+}
+
+const ways: [string, (socket: Socket) => void][] = [
+  ["leaves (FIN)", (socket) => socket.destroy()],
+  ["leaves (RST)", (socket) => socket.resetAndDestroy()],
+  ["closes its sending half", (socket) => socket.end()],
+];
+for (const [way, leave] of ways) {
+  fault(
+    `client ${way} in a download`,
+    "over at once; the descriptor, the workers and the snapshot are free, and the status says so",
+    async () => {
+      for (const format of ARCHIVE_FORMATS) {
+        const args = ["--stall-timeout", "1h", "--compress-threads", "1"];
+        const server = await start(snapshotDir(20 * MB, "random"), ...args);
+        const before = sockets(server.pid);
+        const { hostname, port } = new URL(server.url);
+        const socket = connect(Number(port), hostname);
+        socket.on("error", () => {});
+        socket.write(request("1.1", format));
+        await new Promise((resolve) => socket.once("data", resolve));
+        leave(socket);
+        await untilLogged(server, "the client closed the connection");
+        await until(() => sockets(server.pid) <= before);
+        await requireFree(server, format, "the client closed the connection");
+        socket.destroy();
+        await server.stop();
+      }
+    },
+  );
+}
+
+fault(
+  "the network is gone (neither FIN nor RST) for clients in a download, and for such as say nothing",
+  "those that say nothing are closed after some 12 s, the downloads after --stall-timeout; descriptors and the snapshot are free",
+  async () => {
+    const dir = snapshotDir(20 * MB, "random");
+    const options = ["--prometheus-endpoint", "http://127.0.0.1:1", "--snapshot-dir", dir];
+    const args = [...options, "--stall-timeout", "1s"];
+    const server = await startServer(args, { under: ["unshare", "--net", ...loopback("up")] });
+    const within = ["nsenter", "--net", "--target", String(server.pid)];
+    const before = sockets(server.pid);
+    const peers = Array.from({ length: 4 }, (_, i) =>
+      startPeer(server.url, i % 2 === 0 ? request() : "GET /-/healthy HTTP/1.1\r\n", {
+        ...(i % 2 === 0 ? { rate: MB } : {}),
+        under: within,
+      }),
+    );
+    expect(peers).toHaveLength(4);
+    await until(() => sockets(server.pid) === before + 4);
+    await until(() => server.log().split('path="/api/download?').length === 3);
+    Bun.spawnSync([...within, ...loopback("down"), "true"]);
+    await until(() => server.log().split("download failed").length === 3);
+    await until(() => sockets(server.pid) <= before);
+    Bun.spawnSync([...within, ...loopback("up"), "true"]);
+    const curl = ["curl", "-sS", "-X", "POST", `${server.url}/api/prune`];
+    const { stdout } = Bun.spawnSync([...within, ...curl]);
+    expect(JSON.parse(stdout.toString())).toMatchObject({ removed: [NAME] });
+  },
+  { skip: skip || !needs("unshare", "curl") || !canUnshare() },
+);
+
+/** A command that switches the loopback interface of its network namespace, and then runs another. */
+function loopback(state: "up" | "down"): string[] {
+  const program = `
+import fcntl, os, socket, struct, sys
+request = struct.pack("16sh", b"lo", ${state === "up" ? 1 : 0})
+fcntl.ioctl(socket.socket(), 0x8914, request) # SIOCSIFFLAGS
+os.execvp(sys.argv[1], sys.argv[1:])`;
+  return ["python3", "-c", program];
+}
+
+/** Whether this user, on this machine, may have a network of its own. */
+function canUnshare(): boolean {
+  return Bun.spawnSync(["unshare", "--net", ...loopback("up"), "true"]).exitCode === 0;
 }
 
 fault(

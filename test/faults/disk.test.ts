@@ -6,29 +6,18 @@ import { cleanEnvironment, commandLine, run } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import { fault } from "./fault.ts";
-import { canMount, failingDisk, tmpfs } from "./mounts.ts";
+import { brokenDisk, canMount, failingDisk, quota, tmpfs } from "./mounts.ts";
+import { fixedSnapshot } from "./proxy.ts";
 
 const noTmpfs = !canMount("tmpfs");
+const noZram = !needs("mkfs.ext4") || !canMount("zram");
+const noQuota = !needs("mkfs.btrfs") || !canMount("quota");
 const noLoop = !needs("mkfs.ext4") || noTmpfs || !canMount("loop");
 const noLimit = !needs("prlimit");
 
 const MB = 1_000_000;
 const server = await start(snapshotDir(20 * MB, "random"), "--stall-timeout", "1m");
-/** Takes no snapshot, since there is no Prometheus: the one that is there stands for a new one. */
 const url = fixedSnapshot(server.url);
-
-function fixedSnapshot(target: string): string {
-  const proxy = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: (request) => {
-      const { pathname, search } = new URL(request.url);
-      if (pathname === "/api/snapshot") return Response.json({ name: NAME });
-      return fetch(target + pathname + search, { method: request.method });
-    },
-  });
-  return String(proxy.url);
-}
 
 /** A create into a directory with yesterday's backup. */
 async function create(cwd: string, ...prefix: string[]) {
@@ -64,7 +53,20 @@ fault(
 );
 
 fault(
-  "a limit on a file's size (as a quota's)",
+  "quota exceeded on the client's side",
+  HOLDS,
+  async () => {
+    const cwd = quota(5 * MB);
+    // Root may exceed many quotas, though not this one.
+    const { status, stderr } = await create(cwd);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/can't write .*x: EDQUOT/)]);
+    requireUntouched(cwd);
+  },
+  { skip: noQuota },
+);
+
+fault(
+  "a limit on a file's size (ulimit -f) on the client's side",
   HOLDS,
   async () => {
     const cwd = tempDir();
@@ -88,6 +90,18 @@ fault(
     requireUntouched(cwd);
   },
   { skip: noTmpfs },
+);
+
+fault(
+  "disk on the client's side that fails when it is written to (EIO)",
+  HOLDS,
+  async () => {
+    const cwd = brokenDisk();
+    const { status, stderr } = await create(cwd);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/can't write .*x: EIO: .* write/)]);
+    requireUntouched(cwd);
+  },
+  { skip: noZram },
 );
 
 fault(

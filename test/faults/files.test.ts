@@ -1,65 +1,170 @@
 import { expect } from "bun:test";
+import { randomBytes } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
   cpSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
+  writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
-import { download, idOf, NAME, snapshotDir, start, untilLogged } from "../e2e/support.ts";
+import { dirname, join } from "node:path";
+import { ARCHIVE_FORMATS } from "../../src/archive/format.ts";
+import { NAME, snapshotDir, start, untilLogged } from "../e2e/support.ts";
 import { makeSnapshot } from "../snapshots/support.ts";
-import { run, startServer } from "../support/programs.ts";
+import { type RunningServer, run, startServer } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import { fault } from "./fault.ts";
+import { canMount, halfReadable } from "./mounts.ts";
+import { pausing } from "./proxy.ts";
 
 const MB = 1_000_000;
-const HOLDS = "the download is reset, the status and the log name the file; never a wrong archive";
-
-const changes: [string, (file: string) => void, string][] = [
-  ["vanishes", (file) => rmSync(file), "vanished"],
-  ["shrinks", (file) => truncateSync(file, 10), "shrank"],
-  ["grows", (file) => appendFileSync(file, "x"), "grew"],
-];
-for (const [what, change, message] of changes) {
-  fault(`a file of the snapshot ${what} in a download`, HOLDS, async () => {
-    const dir = snapshotDir(20 * MB);
-    cpSync(join(dir, NAME, "data"), join(dir, NAME, "later"));
-    const server = await start(dir);
-    const running = await download(server.url, "1.1");
-    change(join(dir, NAME, "later"));
-    running.resume();
-    expect(await running.rest).toBe("reset");
-    const status = await fetch(`${server.url}/api/download_status?id=${idOf(running.started)}`);
-    expect(await status.json()).toMatchObject({
-      finished: { success: false, error_text: expect.stringContaining(`${NAME}/later`) },
-    });
-    expect(server.log()).toMatch(new RegExp(`msg="download failed" id=\\S+ .*later.*${message}`));
-  });
-}
+const HOLDS =
+  "create fails with what happened to which file, and so do the status and the log, for each format; yesterday's file as it was";
 
 /** Root without its rights is an owner like any other. */
 const POWERLESS = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-all"] : [];
 
+function serve(dir: string): Promise<RunningServer> {
+  const options = ["--prometheus-endpoint", "http://127.0.0.1:1", "--snapshot-dir", dir];
+  return startServer(options, { under: POWERLESS });
+}
+
+/** A create over yesterday's archive, in which something happens when a part of the new one is there. */
+async function create(server: RunningServer, format: string, happens: () => void) {
+  const cwd = tempDir();
+  writeFileSync(join(cwd, "x"), "yesterday");
+  const proxy = pausing(server.url);
+  const args = ["create", "--server", proxy.url, "--format", format, "--output", "x"];
+  const creating = run("prombackup", args, { cwd });
+  await Promise.race([proxy.paused, creating]);
+  happens();
+  proxy.resume();
+  const { status, stderr } = await creating;
+  expect(readdirSync(cwd)).toEqual(["x"]);
+  expect(readFileSync(join(cwd, "x"), "utf8")).toBe("yesterday");
+  return { status, stderr };
+}
+
+/** That the last download failed for this reason, by the answer to create, the status and the log. */
+async function requireFailed(
+  server: RunningServer,
+  { status, stderr }: { status: number; stderr: string },
+  message: string,
+): Promise<void> {
+  const reason = `${NAME}/z/later${message}`;
+  expect([status, stderr]).toEqual([1, expect.stringContaining(reason)]);
+  const record = await (await fetch(`${server.url}/api/downloads`)).json();
+  expect(record).toMatchObject({
+    downloads: [{ finished: { success: false, error_text: expect.stringContaining(reason) } }],
+  });
+  const lines = server.log().split("\n");
+  expect(lines.filter((line) => line.includes("download failed"))).toEqual([
+    expect.stringContaining(reason),
+  ]);
+}
+
+const changes: [string, (file: string) => void, string][] = [
+  ["vanishes", (file) => rmSync(file), ": it vanished while"],
+  [
+    "vanishes with its block",
+    (file) => rmSync(dirname(file), { recursive: true }),
+    ": it vanished",
+  ],
+  ["shrinks", (file) => truncateSync(file, 10), " changed while it was read: it shrank from"],
+  ["grows", (file) => appendFileSync(file, "x"), " changed while it was read: it grew from"],
+  ["becomes unreadable", (file) => chmodSync(file, 0), ": not readable by user"],
+];
+for (const [what, change, message] of changes) {
+  fault(
+    `a file of the snapshot ${what} in a download`,
+    HOLDS,
+    async () => {
+      for (const format of ARCHIVE_FORMATS) {
+        const dir = snapshotDir(12 * MB, "random");
+        mkdirSync(join(dir, NAME, "z"));
+        cpSync(join(dir, NAME, "data"), join(dir, NAME, "z/later"));
+        const server = await serve(dir);
+        const created = await create(server, format, () => change(join(dir, NAME, "z/later")));
+        await requireFailed(server, created, message);
+        await server.stop();
+      }
+    },
+    { skip: !needs("setpriv") },
+  );
+}
+
+fault(
+  "a file of the snapshot lies on a part of a disk that fails (EIO)",
+  HOLDS,
+  async () => {
+    for (const format of ARCHIVE_FORMATS) {
+      const dir = halfReadable((directory) => {
+        mkdirSync(join(directory, NAME, "z"), { recursive: true });
+        writeFileSync(join(directory, NAME, "data"), randomBytes(12 * MB));
+        writeFileSync(join(directory, NAME, "z/later"), randomBytes(30 * MB));
+      });
+      const server = await serve(dir);
+      await requireFailed(server, await create(server, format, () => {}), ": i/o error (EIO)");
+      await server.stop();
+    }
+  },
+  { skip: !needs("setpriv", "mkfs.ext4") || !canMount("loop") },
+);
+
 fault(
   "a file of the snapshot that the server may not read",
-  "the download is refused, or reset once it has begun; answer, status and log name the file",
+  "the download is refused; answer, record and log name the file",
   async () => {
     const dir = snapshotDir(MB);
     chmodSync(join(dir, NAME, "data"), 0);
-    const options = ["--prometheus-endpoint", "http://127.0.0.1:1", "--snapshot-dir", dir];
-    const server = await startServer(options, { under: POWERLESS });
+    const server = await serve(dir);
     const answer = await fetch(`${server.url}/api/download?name=${NAME}`);
     expect([answer.status, await answer.text()]).toEqual([
       500,
       expect.stringContaining(`${NAME}/data`),
     ]);
     expect(server.log()).toMatch(new RegExp(`download failed.*${NAME}/data: not readable`));
+    expect(await (await fetch(`${server.url}/api/downloads`)).json()).toMatchObject({
+      downloads: [{ finished: { error_text: expect.stringContaining(`${NAME}/data: not read`) } }],
+    });
   },
   { skip: !needs("setpriv") },
+);
+
+fault(
+  "the snapshot directory is replaced by a file while the server runs",
+  "each request that needs it says so by its path; all is well when it is back",
+  async () => {
+    const dir = snapshotDir();
+    const server = await start(dir);
+    renameSync(dir, `${dir}.away`);
+    writeFileSync(dir, "");
+    const needing = [
+      ["GET", "/"],
+      ["GET", "/-/ready"],
+      ["GET", "/api/snapshots"],
+      ["GET", `/api/download?name=${NAME}`],
+      ["POST", "/api/snapshot"],
+      ["POST", "/api/prune"],
+      ["DELETE", `/api/snapshots/${NAME}`],
+    ] as const;
+    for (const [method, path] of needing) {
+      const answer = await fetch(server.url + path, { method });
+      const expected = path === "/-/ready" ? 503 : 500;
+      expect([path, answer.status]).toEqual([path, expected]);
+      // That Prometheus can't be reached comes first.
+      if (expected === 500) expect(await answer.text()).toContain(`${dir} is not a directory`);
+    }
+    rmSync(dir);
+    renameSync(`${dir}.away`, dir);
+    expect(await fetchWhole(server.url, NAME, 0)).toBe("whole");
+  },
 );
 
 fault(
@@ -93,7 +198,7 @@ fault(
 );
 
 /** "whole" if all of it came, is proven, and holds all files; otherwise the status of the answer. */
-async function fetchWhole(url: string, name: string): Promise<string | number> {
+async function fetchWhole(url: string, name: string, blocks = 20): Promise<string | number> {
   const answer = await fetch(`${url}/api/download?name=${name}`);
   if (answer.status !== 200) {
     await answer.bytes();
@@ -105,7 +210,7 @@ async function fetchWhole(url: string, name: string): Promise<string | number> {
   const status = JSON.parse(await (await fetch(`${url}/api/download_status?id=${id}`)).text());
   if (status.finished?.sha256_hex !== sha256.update(bytes).digest("hex")) return "not proven";
   const files = Buffer.from(bytes).toString("latin1").split("meta.json").length - 1;
-  return files === 20 ? "whole" : `${files} blocks`;
+  return files === blocks ? "whole" : `${files} blocks`;
 }
 
 fault(

@@ -1,5 +1,6 @@
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { errorText } from "../../src/lib/errors.ts";
 import { atEnd } from "../support/at-end.ts";
 import { tempDir } from "../support/temp.ts";
 
@@ -25,21 +26,81 @@ export function failingDisk(): string {
   const image = join(tmpfs(6_000_000), "disk");
   writeFileSync(image, "");
   truncateSync(image, 64_000_000);
-  const mkfs = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", image];
-  const { exitCode, stderr } = Bun.spawnSync(mkfs);
-  if (exitCode !== 0) throw new Error(stderr.toString());
+  succeed("mkfs.ext4", "-q", "-F", "-O", "^has_journal", image);
   return mount("-o", "loop", image);
 }
 
+/**
+ * An ext4 of 64 MB on a disk that fails beyond the first six: told by write(2), with EIO. Needs
+ * mkfs.ext4, and the kernel's zram.
+ */
+export function brokenDisk(): string {
+  // A disk in memory, without the memory. A loop device would do, but tells the file's own ENOSPC.
+  if (Bun.which("modprobe")) Bun.spawnSync(["modprobe", "--quiet", "zram"]);
+  const control = "/sys/class/zram-control";
+  const number = readFileSync(join(control, "hot_add"), "utf8").trim();
+  atEnd(() => writeFileSync(join(control, "hot_remove"), number));
+  const settings = `/sys/block/zram${number}`;
+  writeFileSync(join(settings, "disksize"), "64000000");
+  writeFileSync(join(settings, "mem_limit"), "6000000");
+  const device = `/dev/zram${number}`;
+  succeed("mkfs.ext4", "-q", "-F", "-O", "^has_journal", device);
+  return mount("-o", "sync", device);
+}
+
+/** A directory with a quota of so many bytes, of btrfs, whose quotas need no service. Needs mkfs.btrfs. */
+export function quota(bytes: number): string {
+  const image = join(tempDir(), "disk");
+  writeFileSync(image, "");
+  truncateSync(image, 128_000_000);
+  succeed("mkfs.btrfs", "-q", image);
+  const root = mount("-o", "loop", image);
+  const limited = join(root, "limited");
+  succeed("btrfs", "quota", "enable", root);
+  succeed("btrfs", "subvolume", "create", limited);
+  succeed("btrfs", "qgroup", "limit", String(bytes), limited);
+  return limited;
+}
+
+/**
+ * A directory that holds what `fill` puts there, on a disk whose second half can't be read any more:
+ * told by read(2), with EIO. Needs mkfs.ext4.
+ */
+export function halfReadable(fill: (directory: string) => void): string {
+  const image = join(tempDir(), "disk");
+  writeFileSync(image, "");
+  truncateSync(image, 64_000_000);
+  succeed("mkfs.ext4", "-q", "-F", "-O", "^has_journal", image);
+  // What is in the memory of the system would be read from there: so it is mounted anew.
+  const written = mount("-o", "loop", image);
+  fill(written);
+  succeed("umount", written);
+  const directory = mount("-o", "loop,ro", image);
+  truncateSync(image, 32_000_000);
+  return directory;
+}
+
+function succeed(...command: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(command);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+}
+
+const KINDS = {
+  tmpfs: () => tmpfs(1_000_000),
+  loop: failingDisk,
+  zram: brokenDisk,
+  quota: () => quota(1_000_000),
+};
+
 /** Whether this user, on this machine, may mount; `kind` as one of the functions above. */
-export function canMount(kind: "tmpfs" | "loop"): boolean {
+export function canMount(kind: keyof typeof KINDS): boolean {
   if (process.getuid?.() !== 0) return false;
   try {
-    if (kind === "tmpfs") tmpfs(1_000_000);
-    else failingDisk();
+    KINDS[kind]();
     return true;
-  } catch {
-    // No right to it in a container, or no loop devices.
+  } catch (error) {
+    // No right to it in a container, or the kernel hasn't got it.
+    console.error(`no ${kind} for tests: ${errorText(error)}`);
     return false;
   }
 }

@@ -49,6 +49,7 @@ export interface Peer {
  * @param rate bytes a second; 0: as fast as they come
  * @param most reads so many bytes, then nothing more until it is told to
  * @param buffer how much the system may take for it, in bytes; 0: as it likes
+ * @param under a command that runs it
  */
 export function startPeer(
   url: string,
@@ -57,11 +58,12 @@ export function startPeer(
     rate = 0,
     most = Number.MAX_SAFE_INTEGER,
     buffer = 0,
-  }: { rate?: number; most?: number; buffer?: number } = {},
+    under = [],
+  }: { rate?: number; most?: number; buffer?: number; under?: readonly string[] } = {},
 ): Peer {
   const { hostname, port } = new URL(url);
   const args = [hostname, port, request, String(rate), String(most), String(buffer)];
-  const child = Bun.spawn(["python3", "-c", PROGRAM, ...args], {
+  const child = Bun.spawn([...under, "python3", "-c", PROGRAM, ...args], {
     stdin: "pipe",
     stdout: "pipe",
     stderr: "inherit",

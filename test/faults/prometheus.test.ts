@@ -1,11 +1,16 @@
 import { describe, expect } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../../scripts/free-port.ts";
+import { findPrometheus } from "../../scripts/prometheus.ts";
+import { isUlid } from "../../src/tsdb/meta.ts";
 import { makeSnapshot, ulid } from "../snapshots/support.ts";
 import { atEnd } from "../support/at-end.ts";
 import { run, startServer } from "../support/programs.ts";
 import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
+import { needs } from "../support/tools.ts";
+import { until } from "../support/until.ts";
 import { fault } from "./fault.ts";
 
 const NAME = "20260101T000000Z-0123456789abcdef";
@@ -25,6 +30,16 @@ function fake(answer: (request: Request) => Response | Promise<Response>): strin
   return String(Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: answer }).url);
 }
 
+/** The beginning of an answer, and something more of it after each pause. */
+function unending(milliseconds: number): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    pull: async (controller) => {
+      controller.enqueue(new Uint8Array(milliseconds === 0 ? 65_536 : 1).fill(0x20));
+      await Bun.sleep(milliseconds);
+    },
+  });
+}
+
 const success = (name: string) => Response.json({ status: "success", data: { name } });
 
 const answers: [string, () => string, string, string][] = [
@@ -34,6 +49,24 @@ const answers: [string, () => string, string, string][] = [
     () => fake(() => new Promise(() => {})),
     "did not finish the snapshot within 300ms",
     "after --snapshot-timeout",
+  ],
+  [
+    "hanging in the middle of its answer",
+    () => fake(() => new Response(unending(60 * 60 * 1000))),
+    "did not finish the snapshot within 300ms",
+    "after --snapshot-timeout",
+  ],
+  [
+    "answering a byte now and then",
+    () => fake(() => new Response(unending(20))),
+    "did not finish the snapshot within 300ms",
+    "after --snapshot-timeout",
+  ],
+  [
+    "answering without an end",
+    () => fake(() => new Response(unending(0))),
+    "not in Prometheus's form",
+    "asks whether the endpoint is right",
   ],
   [
     "answering with a page",
@@ -91,35 +124,125 @@ describe("a real Prometheus", () => {
   });
 
   fault(
-    "Prometheus killed (-9) while it takes a snapshot, and started again",
-    "the backup fails with the cause, and the next one succeeds",
+    "Prometheus in agent mode",
+    "create fails in the operator's terms: there is no database that could be backed up",
+    async () => {
+      const server = await serve(await startAgent(), tempDir());
+      const { status, stderr } = await create(server.url);
+      const message = "in agent mode Prometheus keeps no database that could be backed up";
+      expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+    },
+  );
+
+  fault(
+    "Prometheus stopped (SIGSTOP) while it takes a snapshot, and let go on",
+    "the backup fails after --snapshot-timeout with the cause, and the next one succeeds",
     async () => {
       const { dataDir } = await makeBlocks({ hours: 2, series: 100 });
       const prometheus = await startPrometheus({ dataDir });
-      const server = await serve(prometheus.url, prometheus.snapshotDir);
-      process.kill(prometheus.pid, "SIGSTOP");
-      const making = create(server.url);
-      await untilConnected(prometheus.url);
-      process.kill(prometheus.pid, "SIGKILL");
-      const { status, stderr } = await making;
-      expect([status, stderr]).toEqual([1, expect.stringContaining("can't reach Prometheus")]);
-
-      const again = Bun.spawn([...prometheus.command], { stdout: "ignore", stderr: "ignore" });
-      atEnd(async () => {
-        again.kill("SIGKILL");
-        await again.exited;
-      });
-      while (!(await answers200(`${prometheus.url}/-/ready`))) await Bun.sleep(20);
+      const { url, snapshotDir, pid } = prometheus;
+      const server = await serve(url, snapshotDir, "--snapshot-timeout", "2s");
+      process.kill(pid, "SIGSTOP");
+      const { status, stderr } = await create(server.url);
+      const message = "Prometheus did not finish the snapshot within 2s";
+      expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+      process.kill(pid, "SIGCONT");
       expect((await create(server.url)).status).toBe(0);
     },
   );
+
+  fault(
+    "Prometheus fails in the middle of a snapshot, since a file of a block is gone",
+    "create fails with Prometheus's reason; what it leaves is listed as unconfirmed, its download refused, and prune removes it",
+    async () => {
+      const { dataDir } = await makeBlocks({ hours: 4, series: 100 });
+      const { url, snapshotDir } = await startPrometheus({ dataDir });
+      const blocks = readdirSync(dataDir).filter(isUlid).sort();
+      rmSync(join(dataDir, blocks[1] ?? "", "tombstones"));
+      const server = await serve(url, snapshotDir);
+      const { status, stderr } = await create(server.url);
+      expect([status, stderr]).toEqual([1, expect.stringMatching(/tombstones: no such file/)]);
+      const [name = ""] = readdirSync(snapshotDir);
+      expect(await listed(server.url)).toMatchObject({ snapshots: [{ name, confirmed: false }] });
+      const refused = await fetch(`${server.url}/api/download?name=${name}`);
+      expect([refused.status, await refused.text()]).toEqual([
+        500,
+        expect.stringContaining(`its block ${blocks[1]} has no tombstones`),
+      ]);
+      await fetch(`${server.url}/api/prune`, { method: "POST" });
+      expect(readdirSync(snapshotDir)).toEqual([]);
+    },
+  );
+
+  fault(
+    "Prometheus killed (-9) in the middle of a snapshot, and started again",
+    "create fails with the cause; what it leaves is listed as unconfirmed, its download refused; the next backup succeeds",
+    async () => {
+      const { dataDir } = await makeBlocks({ hours: 4, series: 100 });
+      const { url, snapshotDir, pid, command } = await startPrometheus({ dataDir });
+      const block = readdirSync(dataDir).filter(isUlid).sort()[1] ?? "";
+      const server = await serve(url, snapshotDir);
+      await killAtLink(pid, join(dataDir, block, "tombstones"));
+      const { status, stderr } = await create(server.url);
+      expect([status, stderr]).toEqual([1, expect.stringContaining("can't reach Prometheus")]);
+
+      atEnd(killed(Bun.spawn([...command], { stdout: "ignore", stderr: "ignore" })));
+      await until(() => answers200(`${url}/-/ready`));
+      expect(await listed(server.url)).toMatchObject({ snapshots: [{ confirmed: false }] });
+      const [name] = readdirSync(snapshotDir);
+      const refused = await fetch(`${server.url}/api/download?name=${name}`);
+      expect([refused.status, await refused.text()]).toEqual([
+        500,
+        expect.stringContaining(`its block ${block} has no tombstones`),
+      ]);
+      expect((await create(server.url)).status).toBe(0);
+    },
+    { skip: !needs("strace") },
+  );
 });
 
-/** Until somebody has a connection to this address, as the kernel sees it. */
-async function untilConnected(url: string): Promise<void> {
-  const port = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, "0");
-  const established = new RegExp(`0100007F:${port} 01 `);
-  while (!established.test(readFileSync("/proc/self/net/tcp", "latin1"))) await Bun.sleep(5);
+/** Has a process killed as it enters the call that gives this file another name. */
+async function killAtLink(pid: number, path: string): Promise<void> {
+  const inject = ["-P", path, "-e", "trace=linkat", "-e", "inject=linkat:signal=SIGKILL"];
+  const strace = Bun.spawn(["strace", "-f", "-p", String(pid), ...inject], {
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  atEnd(killed(strace));
+  // It says so when it is there.
+  const said = strace.stderr.getReader();
+  await said.read();
+  said.releaseLock();
+}
+
+function killed(child: Bun.Subprocess): () => Promise<void> {
+  return async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  };
+}
+
+async function listed(url: string): Promise<unknown> {
+  return (await fetch(`${url}/api/snapshots`)).json();
+}
+
+/** A real Prometheus that only passes samples on, and its URL. */
+async function startAgent(): Promise<string> {
+  const directory = tempDir();
+  const address = `127.0.0.1:${freePort()}`;
+  writeFileSync(join(directory, "agent.yml"), "scrape_configs: []\n");
+  const agent = Bun.spawn(
+    [
+      ...[findPrometheus("prometheus") ?? "", "--enable-feature=agent"],
+      ...[`--config.file=${directory}/agent.yml`, `--storage.agent.path=${directory}/data`],
+      `--web.listen-address=${address}`,
+    ],
+    { stdout: "ignore", stderr: "ignore" },
+  );
+  atEnd(killed(agent));
+  const url = `http://${address}`;
+  await until(() => answers200(`${url}/-/ready`));
+  return url;
 }
 
 async function answers200(url: string): Promise<boolean> {
@@ -136,10 +259,6 @@ describe("a snapshot that no answer confirmed", () => {
       spoil(makeSnapshot(snapshotDir, NAME, 3));
       return Response.json({ status: "error", error: "no space left on device" }, { status: 500 });
     });
-  }
-
-  async function listed(url: string): Promise<unknown> {
-    return (await fetch(`${url}/api/snapshots`)).json();
   }
 
   const spoils: [string, (snapshot: string) => void, string][] = [

@@ -1,12 +1,11 @@
 import { HEADERS } from "../../api/contract.ts";
 import { type ArchiveFormat, FORMAT_DETAILS, isArchiveFormat } from "../../archive/format.ts";
-import { type ArchivePlan, planArchive } from "../../archive/plan.ts";
+import type { ArchivePlan } from "../../archive/plan.ts";
 import { InvalidSnapshotName } from "../../snapshots/errors.ts";
 import { lockShared } from "../../snapshots/lock.ts";
 import { isSnapshotName } from "../../snapshots/name.ts";
-import { requireStructure } from "../../snapshots/structure.ts";
-import { HttpError } from "../respond.ts";
-import type { Exchange } from "../router.ts";
+import { HttpError, loggedAlready } from "../respond.ts";
+import { type Exchange, errorResponse } from "../router.ts";
 import type { Slots } from "./slots.ts";
 import { Transfer, type TransferParts } from "./transfer.ts";
 
@@ -28,23 +27,13 @@ export async function handleDownload(exchange: Exchange, parts: DownloadParts): 
     freeSlot();
     throw error;
   });
-  const release = () => {
-    lock.release();
-    freeSlot();
-  };
-  let transfer: Transfer | undefined;
+  const transfer = new Transfer({ name, format, lock, freeSlot }, parts, exchange);
   try {
-    if (format !== "tar") parts.compressor.prepare();
-    if (!parts.state.isConfirmed(name)) await requireStructure(lock.path, name);
-    const plan = await planArchive(lock.path, name);
-    transfer = new Transfer(plan, format, parts, exchange, release);
-    // The first piece is made before the answer starts, so that what fails at once is an HTTP error.
-    await transfer.prepare();
+    const plan = await transfer.prepare();
     return new Response(transfer.stream(), { headers: headers(plan, format, transfer.id) });
   } catch (error) {
-    if (transfer === undefined) release();
-    else await transfer.fail(error);
-    throw error;
+    await transfer.fail(error);
+    return loggedAlready(errorResponse(error));
   }
 }
 

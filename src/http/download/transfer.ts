@@ -1,11 +1,13 @@
 import type { ArchiveFormat } from "../../archive/format.ts";
 import { free } from "../../archive/free.ts";
-import type { ArchivePlan } from "../../archive/plan.ts";
+import { type ArchivePlan, planArchive } from "../../archive/plan.ts";
 import { type Compressor, writeArchive } from "../../archive/write.ts";
 import { errorText, Failure } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import type { RateLimit } from "../../lib/rate-limit.ts";
 import type { Leases } from "../../snapshots/lease.ts";
+import type { SnapshotLock } from "../../snapshots/lock.ts";
+import { requireStructure } from "../../snapshots/structure.ts";
 import type { Downloads } from "../../status/downloads.ts";
 import type { State } from "../../status/state.ts";
 import type { Instruments } from "../metrics/instruments.ts";
@@ -34,18 +36,26 @@ export interface TransferParts {
 /** How often it is looked whether a client has taken everything. */
 const TAKEN_POLL_MS = 20;
 
+/** What a transfer is to send, and what it lets go of at its end. */
+export interface Cargo {
+  readonly name: string;
+  readonly format: ArchiveFormat;
+  readonly lock: SnapshotLock;
+  readonly freeSlot: () => void;
+}
+
 /**
- * One download on its way: archive → digest → body. It ends exactly once, by its last byte, an
- * error, a cut, or the client's leaving; then all that it held is let go.
+ * One download: plan → archive → digest → body. It is on record from its beginning, and ends exactly
+ * once, by its last byte, an error, a cut, or the client's leaving; then all that it held is let go.
  */
 export class Transfer {
   readonly id: string;
   private readonly finishStatus: ReturnType<Downloads["start"]>["finish"];
   private readonly hasher = new Bun.CryptoHasher("sha256");
   private readonly aborter = new AbortController();
-  private readonly archive: AsyncGenerator<Uint8Array>;
+  private archive: AsyncGenerator<Uint8Array> | undefined;
   private readonly startedAt = performance.now();
-  private readonly unregister: () => void;
+  private unregister = () => {};
   private readonly onClientGone = () => this.cut(new Failure("the client closed the connection"));
   private guard: StallGuard | undefined;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -57,26 +67,38 @@ export class Transfer {
   private ended = false;
 
   constructor(
-    private readonly plan: ArchivePlan,
-    private readonly format: ArchiveFormat,
+    private readonly cargo: Cargo,
     private readonly parts: TransferParts,
     private readonly exchange: Exchange,
-    private readonly release: () => void,
   ) {
-    const { id, finish } = parts.downloads.start(plan.name);
+    const { id, finish } = parts.downloads.start(cargo.name);
     this.id = id;
     this.finishStatus = finish;
-    const watcher = parts.verification?.watcher();
-    const archive = writeArchive(plan, format, parts.compressor, this.aborter.signal, watcher);
-    this.archive = parts.limit?.pace(archive) ?? archive;
-    this.unregister = parts.running.add((reason) => this.sever(reason));
-    parts.leases.downloadStarted(plan.name);
-    exchange.request.signal.addEventListener("abort", this.onClientGone);
+    parts.leases.downloadStarted(cargo.name);
   }
 
-  async prepare(): Promise<void> {
+  /** Makes the first piece, so that what fails at once does so before an answer has begun. */
+  async prepare(): Promise<ArchivePlan> {
+    const { name, format, lock } = this.cargo;
+    const { compressor, state } = this.parts;
+    if (format !== "tar") compressor.prepare();
+    if (!state.isConfirmed(name)) await requireStructure(lock.path, name);
+    const plan = await planArchive(lock.path, name);
+    // Not before: a cut lets the lock go, and a plan that goes on must not lose what it looks at.
+    this.unregister = this.parts.running.add((reason) => this.sever(reason));
+    this.exchange.request.signal.addEventListener("abort", this.onClientGone);
+    this.archive = this.write(plan);
     const first = await this.archive.next();
     if (!first.done) this.held = this.digest(first.value);
+    return plan;
+  }
+
+  private write(plan: ArchivePlan): AsyncGenerator<Uint8Array> {
+    const { compressor, verification, limit } = this.parts;
+    const watcher = verification?.watcher();
+    const { signal } = this.aborter;
+    const archive = writeArchive(plan, this.cargo.format, compressor, signal, watcher);
+    return limit?.pace(archive) ?? archive;
   }
 
   stream(): ReadableStream<Uint8Array> {
@@ -102,8 +124,8 @@ export class Transfer {
   private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     if (this.sent && this.exchange.copies) free(this.sent);
     try {
-      const next = await this.archive.next();
-      if (this.ended) return;
+      const next = await this.archive?.next();
+      if (this.ended || next === undefined) return;
       const piece = this.held ?? new Uint8Array();
       this.guard?.sent(piece.byteLength);
       if (next.done) {
@@ -150,7 +172,7 @@ export class Transfer {
     this.end({ success: false, error_text: cause, sha256_hex: "" }, cause);
     this.controller?.error(new Failure(cause));
     this.aborter.abort(error);
-    await this.archive.return(undefined);
+    await this.archive?.return(undefined);
   }
 
   /** At once, where an error of the stream waits its turn behind what is in the buffers. */
@@ -176,9 +198,10 @@ export class Transfer {
     this.guard?.stop();
     if (result.success) guardTail(this.exchange, this.parts.stallTimeout);
     this.finishStatus(result);
-    this.parts.leases.downloadEnded(this.plan.name, result.success);
+    this.parts.leases.downloadEnded(this.cargo.name, result.success);
     this.exchange.request.signal.removeEventListener("abort", this.onClientGone);
-    this.release();
+    this.cargo.lock.release();
+    this.cargo.freeSlot();
     this.unregister();
     this.log(cause);
   }
@@ -187,7 +210,7 @@ export class Transfer {
     const { state, instruments } = this.parts;
     if (success) state.succeeded("download");
     const result = success ? "success" : "failure";
-    instruments.downloadEnded(this.format, result, this.bytes, this.seconds);
+    instruments.downloadEnded(this.cargo.format, result, this.bytes, this.seconds);
   }
 
   private get seconds(): number {
@@ -197,8 +220,8 @@ export class Transfer {
   private log(cause: string | undefined): void {
     const fields = {
       id: this.id,
-      snapshot: this.plan.name,
-      format: this.format,
+      snapshot: this.cargo.name,
+      format: this.cargo.format,
       peer: this.exchange.peer,
       bytes: this.bytes,
       duration: `${this.seconds.toFixed(3)}s`,

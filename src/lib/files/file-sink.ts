@@ -6,7 +6,6 @@ import {
   readdir,
   realpath,
   rename,
-  rm,
   stat,
   unlink,
 } from "node:fs/promises";
@@ -31,26 +30,27 @@ const LONGEST_NAME = 255;
 export async function openFileSink(target: string): Promise<Sink> {
   const { real, existing } = await lookAt(target);
   if (real === undefined) return openDeviceSink(target);
-  const partial = `${real}${PARTIAL_SUFFIX}`;
-  await removeLeftover(partial);
-  const file = await createPartial(partial, existing?.mode ?? 0o666);
-  const discard = async () => {
-    await rm(partial, { force: true });
-    await file.close();
-  };
+  const { path, file, remove } = await openPartial(real, existing);
+  // What made it necessary is to be told; what stays is removed by the next run.
+  const discard = () => remove().catch(() => {});
   return {
     isFile: true,
     write: async (chunk) => writeWhole(file.fd, chunk, target),
     sync: () => named(target, () => file.sync()),
     commit: async () => {
       try {
-        await named(target, () => rename(partial, real));
+        await named(target, () => rename(path, real));
       } catch (error) {
         await discard();
         throw error;
       }
+    },
+    settle: async () => {
       await file.close();
-      await syncDirectory(dirname(real));
+      await syncDirectory(dirname(real)).catch((cause: unknown) => {
+        const risk = "is complete and in place, but may be gone after a power cut";
+        throw new Failure(`${target} ${risk}: ${errorText(cause)}`, { cause });
+      });
     },
     discard,
   };
@@ -64,10 +64,10 @@ export async function openFileSink(target: string): Promise<Sink> {
  * @throws Failure as openFileSink would
  */
 export async function checkTarget(target: string): Promise<"file" | "device"> {
-  const { real } = await lookAt(target);
+  const { real, existing } = await lookAt(target);
   if (real === undefined) return "device";
-  const sink = await openFileSink(target);
-  await sink.discard();
+  const { remove } = await openPartial(real, existing);
+  await remove();
   return "file";
 }
 
@@ -101,6 +101,7 @@ export async function writeFileAtomically(target: string, content: string): Prom
     throw error;
   }
   await sink.commit();
+  await sink.settle();
 }
 
 /** Another run holds the unfinished file. */
@@ -132,27 +133,47 @@ function lockPartial(fd: number): boolean {
   return process.platform !== "linux" || tryFlock(fd, "exclusive");
 }
 
-async function createPartial(partial: string, mode: number): Promise<FileHandle> {
+/** An unfinished file: locked, and empty. */
+interface Unfinished {
+  readonly path: string;
+  readonly file: FileHandle;
+  /** Takes it back. */
+  readonly remove: () => Promise<void>;
+}
+
+async function openPartial(real: string, existing: Stats | undefined): Promise<Unfinished> {
+  const path = `${real}${PARTIAL_SUFFIX}`;
+  await removeLeftover(path);
+  const mode = (existing?.mode ?? 0o666) & 0o777;
+  const file = await named(path, () => open(path, "wx", mode));
+  const remove = async () => {
+    try {
+      await named(path, () => unlink(path));
+    } finally {
+      await file.close();
+    }
+  };
   try {
-    const file = await open(partial, "wx", mode & 0o777);
-    lockPartial(file.fd);
-    return file;
-  } catch (cause) {
-    throw new Failure(`can't write ${partial}: ${errorText(cause)}`, { cause });
+    await named(path, async () => lockPartial(file.fd));
+  } catch (error) {
+    await remove().catch(() => {});
+    throw error;
   }
+  return { path, file, remove };
 }
 
 /** These are open already: what they lead to has no place of its own, or one that isn't asked for. */
 const DESCRIPTOR = /^\/(dev\/(stdin|stdout|stderr|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
 
 /** Where a file is, behind symbolic links, and what is there now. `real` is undefined for a device. */
-async function lookAt(target: string): Promise<{ real: string | undefined; existing?: Stats }> {
+async function lookAt(
+  target: string,
+): Promise<{ real: string | undefined; existing: Stats | undefined }> {
   const found = await stat(target).catch((error: unknown) => absent(error, target));
   if (found?.isDirectory()) throw new Failure(`${target} is a directory: name a file`);
   const isDevice = found !== undefined && !found.isFile();
-  if (isDevice || DESCRIPTOR.test(resolve(target))) return { real: undefined };
-  const real = await followLink(target);
-  return found === undefined ? { real } : { real, existing: found };
+  if (isDevice || DESCRIPTOR.test(resolve(target))) return { real: undefined, existing: undefined };
+  return { real: await followLink(target), existing: found };
 }
 
 async function followLink(path: string): Promise<string> {

@@ -3,8 +3,8 @@ import { open } from "node:fs/promises";
 import { errorText, Failure } from "../errors.ts";
 
 /**
- * Where an archive goes. The calls are write…, sync, commit; discard instead of commit, at any
- * moment before it. Of commit and discard, exactly one is called, once, and last.
+ * Where an archive goes. The calls are write…, sync, commit, settle; discard instead of commit, at any
+ * moment before it. Of commit and discard, exactly one is called, once; after it, only settle.
  */
 export interface Sink {
   /** It can be read again later: neither a device nor standard output. */
@@ -15,7 +15,9 @@ export interface Sink {
   sync(): Promise<void>;
   /** Gives it its name; if that fails, everything is as it was before. */
   commit(): Promise<void>;
-  /** Leaves everything as it was before. */
+  /** Makes the name durable, too. */
+  settle(): Promise<void>;
+  /** Leaves everything as it was before, as far as the disk lets it; doesn't throw. */
   discard(): Promise<void>;
 }
 
@@ -37,7 +39,8 @@ export async function openDeviceSink(path: string): Promise<Sink> {
     },
     sync: async () => {},
     commit: () => file.close(),
-    discard: () => file.close(),
+    settle: async () => {},
+    discard: () => file.close().catch(() => {}),
   };
 }
 
@@ -55,6 +58,7 @@ export function standardOutputSink(): Sink {
       }),
     sync: async () => {},
     commit: async () => {},
+    settle: async () => {},
     discard: async () => {},
   };
 }
