@@ -9,7 +9,6 @@ import { type SurveyedBlock, survey } from "../restore/intake/survey.ts";
 import type { Request } from "../restore/plan/facts.ts";
 import type { Plan } from "../restore/plan/plan.ts";
 import { awaitLoaded, type Loaded } from "../restore/put/loaded.ts";
-import type { Recovered } from "../restore/put/recover.ts";
 import {
   checkCommand,
   doneText,
@@ -18,7 +17,8 @@ import {
   jsonPlan,
   planText,
 } from "../restore/report.ts";
-import { planRestore, type Restored, restore, type Surroundings } from "../restore/restore.ts";
+import { planRestore, restore } from "../restore/restore.ts";
+import type { Restored, Surroundings } from "../restore/surroundings.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 
 /** What is said beside the request itself. */
@@ -76,7 +76,7 @@ export class RestoreJob {
     return this.#telling(async () => {
       const outcome = await restore(this.#archive, this.#request, this.#surroundings);
       this.#tellDone(outcome);
-      if ("plan" in outcome) await this.#afterwards(outcome);
+      await this.#afterwards(outcome);
     });
   }
 
@@ -109,25 +109,23 @@ export class RestoreJob {
     if (!this.#options.json) this.#world.io.out(planText(this.#archive.name, plan));
   }
 
-  #tellDone(outcome: Restored | Recovered): void {
+  #tellDone(outcome: Restored): void {
     Object.assign(this.#result, jsonOutcome(outcome));
     if (!this.#options.json) this.#world.io.out(doneText(outcome));
   }
 
   /** Waits for a Prometheus that wasn't running, or looks whether a running one has taken the blocks. */
-  async #afterwards({ plan, restored }: Restored): Promise<void> {
+  async #afterwards({ dataDir, blocks, running }: Restored): Promise<void> {
     const { log } = this.#world;
     if (this.#prometheus === undefined)
       return log.info(`start Prometheus, and then: ${this.#checkCommand()}`);
-    const { running } = plan;
-    if (running !== undefined && running.dataDir !== plan.dataDir)
+    if (running !== undefined && running.dataDir !== dataDir)
       return log.info(`whether Prometheus has loaded it: ${this.#checkCommand()}`);
     const { wait } = this.#options;
     const limit = formatSeconds(wait / 1000);
     if (running === undefined) log.info(`start Prometheus now: waiting up to ${limit} for it`);
     else log.info(`waiting up to ${limit} for Prometheus to load what was restored`);
-    const expected = plan.blocks.filter(({ ulid }) => restored.includes(ulid));
-    const loaded = await this.#loaded(this.#prometheus, expected);
+    const loaded = await this.#loaded(this.#prometheus, blocks);
     if (loaded.state === "missing") throw new Failure(`restored, but ${loaded.why}`);
     if (loaded.state === "waiting")
       this.#warn(`restored, but not seen in use: ${loaded.why}; later: ${this.#checkCommand()}`);
