@@ -92,7 +92,7 @@ export class RestoreJob {
     });
   }
 
-  /** With --json, everything in one object at the end, also if it fails. */
+  /** With --json, everything in one object at the very end, also if it fails. */
   async #telling(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -106,12 +106,18 @@ export class RestoreJob {
 
   #tellPlan(plan: Plan): void {
     this.#result.plan = jsonPlan(plan);
-    if (!this.#options.json) this.#world.io.out(planText(this.#archive.name, plan));
+    this.#say(planText(this.#archive.name, plan));
   }
 
   #tellDone(outcome: Restored): void {
     Object.assign(this.#result, jsonOutcome(outcome));
-    if (!this.#options.json) this.#world.io.out(doneText(outcome));
+    this.#say(doneText(outcome));
+  }
+
+  /** What is done and how it is undone has to be known at once, and the object comes after the waiting. */
+  #say(text: string): void {
+    if (this.#options.json) process.stderr.write(text);
+    else this.#world.io.out(text);
   }
 
   /** Waits for a Prometheus that wasn't running, or looks whether a running one has taken the blocks. */

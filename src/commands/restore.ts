@@ -76,7 +76,10 @@ const flags = {
   "accept-overlap": toggle({
     description: "Restore overlapping blocks where Prometheus doesn't merge them.",
   }),
-  json: toggle({ description: "Tell the plan and the result as JSON on standard output." }),
+  json: toggle({
+    description:
+      "Tell the plan and the result as one JSON object on standard output, at the very end, also if it fails. What is told to people goes to standard error meanwhile.",
+  }),
 };
 
 type Options = FlagValues<typeof flags>;
