@@ -2,7 +2,7 @@ import type { Io } from "../lib/command-line/command.ts";
 import { errorText, Failure, UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatSeconds } from "../lib/units.ts";
-import { Prometheus } from "../prometheus.ts";
+import type { Prometheus } from "../prometheus.ts";
 import { examineDataDir } from "../restore/data-dir.ts";
 import { type ArchiveInput, archiveInput } from "../restore/intake/archive-input.ts";
 import { type SurveyedBlock, survey } from "../restore/intake/survey.ts";
@@ -21,9 +21,16 @@ import { planRestore, restore } from "../restore/restore.ts";
 import type { Restored, Surroundings } from "../restore/surroundings.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 
+/** The Prometheus that runs, or will run, on the target. */
+export interface AskedPrometheus {
+  readonly client: Prometheus;
+  /** What it takes to get in, for the command that asks it later. */
+  readonly httpConfigFile: string | undefined;
+}
+
 /** What is said beside the request itself. */
 interface JobOptions {
-  readonly endpoint: URL | undefined;
+  readonly prometheus: AskedPrometheus | undefined;
   /** Milliseconds. */
   readonly wait: number;
   readonly json: boolean;
@@ -48,13 +55,12 @@ export class RestoreJob {
   readonly #result: JsonResult;
 
   constructor(file: string, request: Request, options: JobOptions, world: World) {
-    const { endpoint } = options;
     this.#file = file;
     this.#options = options;
     this.#world = world;
     this.#archive = archiveInput(file, world.signal);
     this.#request = request;
-    this.#prometheus = endpoint && new Prometheus(endpoint);
+    this.#prometheus = options.prometheus?.client;
     this.#result = { archive: file, warnings: [] };
     this.#surroundings = {
       prometheus: this.#prometheus,
@@ -157,6 +163,7 @@ export class RestoreJob {
   #checkCommand(): string {
     // Without user and password: it is printed.
     const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
-    return checkCommand(this.#file, this.#request, endpoint);
+    const { httpConfigFile } = this.#options.prometheus ?? {};
+    return checkCommand(this.#file, this.#request, endpoint, httpConfigFile);
   }
 }

@@ -92,9 +92,15 @@ export function jsonOutcome({ dataDir, placing, finished, leftOut }: Restored) {
 }
 
 /** The command that tells later whether Prometheus has loaded what was restored. */
-export function checkCommand(file: string, { dataDir, only }: Request, endpoint: string): string {
+export function checkCommand(
+  file: string,
+  { dataDir, only }: Request,
+  endpoint: string,
+  httpConfigFile: string | undefined,
+): string {
   const blocks = (only ?? []).map((ulid) => ` --block ${ulid}`).join("");
-  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)} --check`;
+  const http = httpConfigFile && ` --prometheus.http.config.file ${quote(httpConfigFile)}`;
+  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)}${http ?? ""} --check`;
 }
 
 function blockTable(blocks: readonly ChosenBlock[]): string {
