@@ -127,19 +127,22 @@ test("retention that would delete blocks refuses, by the flag and by Prometheus'
     expect.stringContaining("will be deleted"),
   ]);
 
-  const running = await startPlain({
-    program: findPrometheus("prometheus") ?? "",
-    directory: tempDir(),
-    args: ["--storage.tsdb.retention.time=4h"],
-  });
-  atEnd(() => running.stop());
-  const asked = await restore(
-    ...[archive, "--data-dir", fresh(), "--dry-run", "--prometheus-endpoint", running.url],
-  );
-  expect([asked.status, asked.stderr]).toEqual([
-    1,
-    expect.stringContaining("raise --storage.tsdb.retention.time on its command line first"),
-  ]);
+  for (const [limit, args] of [
+    ["time", ["--storage.tsdb.retention.time=4h"]],
+    // Prometheus tells it as 9KiB512B.
+    ["size", ["--storage.tsdb.retention.time=10y", "--storage.tsdb.retention.size=9728B"]],
+  ] as const) {
+    const program = findPrometheus("prometheus") ?? "";
+    const running = await startPlain({ program, directory: tempDir(), args });
+    atEnd(() => running.stop());
+    const asked = await restore(
+      ...[archive, "--data-dir", fresh(), "--dry-run", "--prometheus-endpoint", running.url],
+    );
+    expect([asked.status, asked.stderr]).toEqual([
+      1,
+      expect.stringContaining(`raise --storage.tsdb.retention.${limit} on its command line first`),
+    ]);
+  }
   const unknown = await restore(
     archiveOf(made, (snapshot) => {
       changeMeta(join(snapshot, oldest), (meta) => {
