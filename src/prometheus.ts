@@ -58,9 +58,9 @@ export class Prometheus {
       const url = new URL("-/ready", this.endpoint);
       const response = await this.call("GET", url, AbortSignal.timeout(READY_TIMEOUT_MS));
       await response.body?.cancel();
-      return response.ok
-        ? undefined
-        : `Prometheus at ${this.shown} is not ready: it answers ${response.status}`;
+      if (response.ok) return undefined;
+      if (response.status === 401) return this.refusal(response.status, undefined);
+      return `Prometheus at ${this.shown} is not ready: it answers ${response.status}`;
     } catch (error) {
       return errorText(error);
     }

@@ -43,14 +43,34 @@ export interface Backup {
   readonly seconds: number;
   readonly snapshot_removed: boolean;
   /** Null: not asked for. */
-  readonly verified: { readonly blocks: number; readonly warnings: readonly string[] } | null;
+  readonly verified: Verified | null;
+}
+
+/** What the check of the blocks told. */
+export interface Verified {
+  readonly blocks: number;
+  /** None: a good backup. */
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** What arrived is what the server sent, and no good backup. */
+export class DamagedBackup extends DamagedError {
+  /** @param verified what was found in the blocks; null if it is no archive that could be read */
+  constructor(
+    message: string,
+    readonly snapshot: string,
+    readonly verified: Verified | null,
+  ) {
+    super(message);
+  }
 }
 
 /**
  * Has a snapshot taken, downloads it, proves that it arrived as it was sent, if wanted that Prometheus
  * can read it, and gives it its name; in this order, so that whatever fails leaves the target as it was.
  *
- * @throws Failure that says what failed, DamagedError if that is a block of Prometheus's own, and the
+ * @throws Failure that says what failed, DamagedBackup if that is a block of Prometheus's own, and the
  *   signal's reason if it was aborted
  */
 export async function createBackup(
@@ -98,7 +118,8 @@ async function fetchArchive(
     await download.cancel();
     throw error;
   });
-  const { verified, ...proven } = await receiveProven(client, download, target, request, signal);
+  const arriving = { snapshot, download, target };
+  const { verified, ...proven } = await receiveProven(client, arriving, request, signal);
   await target.commit(proven.sha256);
   return { file: target.file, ...proven, download_id: download.id, verified };
 }
@@ -110,8 +131,7 @@ function limited(download: IncomingDownload, rate: number | undefined): Incoming
 
 async function receiveProven(
   client: Client,
-  download: IncomingDownload,
-  target: Target,
+  { snapshot, download, target }: { snapshot: string; download: IncomingDownload; target: Target },
   { checks }: BackupRequest,
   signal: AbortSignal,
 ) {
@@ -121,7 +141,7 @@ async function receiveProven(
     const sha256 = await receive(client, download, { target, check, received }, signal);
     const { bytes } = received;
     requireProven(await statusOf(client, download.id, signal), sha256, bytes);
-    const verified = check === undefined ? null : requireReadable(await check.finish());
+    const verified = check === undefined ? null : await requireReadable(check, snapshot);
     signal.throwIfAborted();
     return { bytes, sha256, verified };
   } catch (error) {
@@ -145,15 +165,23 @@ async function statusOf(client: Client, id: string, signal: AbortSignal): Promis
   }
 }
 
-/** @throws DamagedError that tells all that is wrong */
-function requireReadable(checked: Checked): Backup["verified"] {
-  const [first, ...others] = problems(checked);
-  if (first !== undefined) {
-    throw new DamagedError(
-      `the archive arrived as the server sent it, but it is not a good backup: ${[first, ...others].join("; and ")}`,
-    );
+/** @throws DamagedBackup that tells all that is wrong */
+async function requireReadable(check: ArrivingCheck, snapshot: string): Promise<Verified> {
+  let verified: Verified;
+  try {
+    verified = told(await check.finish());
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    throw new DamagedBackup(errorText(error), snapshot, null);
   }
-  return { blocks: checked.report.blocks.length, warnings: warnings(checked) };
+  if (verified.errors.length === 0) return verified;
+  const what = "the archive arrived as the server sent it, but it is not a good backup";
+  throw new DamagedBackup(`${what}: ${verified.errors.join("; and ")}`, snapshot, verified);
+}
+
+function told(checked: Checked): Verified {
+  const blocks = checked.report.blocks.length;
+  return { blocks, errors: problems(checked), warnings: warnings(checked) };
 }
 
 /** The failure that is under way is the one to tell; that the snapshot stays is a warning. */

@@ -1,6 +1,6 @@
 import { ARCHIVE_FORMATS } from "../archive/format.ts";
-import { type Backup, createBackup } from "../backup/create.ts";
-import { type Command, command } from "../lib/command-line/command.ts";
+import { type Backup, createBackup, DamagedBackup } from "../backup/create.ts";
+import { type Command, command, type Io } from "../lib/command-line/command.ts";
 import {
   byteRate,
   choiceOfBoolean,
@@ -12,7 +12,7 @@ import {
   toggle,
   wholeNumberFrom,
 } from "../lib/command-line/flags.ts";
-import { UsageError } from "../lib/errors.ts";
+import { errorText, UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatBytes } from "../lib/units.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
@@ -70,7 +70,10 @@ export function createCommand(context: CommandContext): Command {
         description: "Give up waiting for the snapshot after this time.",
         valueHint: "DURATION",
       }),
-      json: toggle({ description: "Tell the result as JSON on standard output." }),
+      json: toggle({
+        description:
+          "Tell the result as JSON on standard output; what --verify found in a damaged backup, too.",
+      }),
     },
     run: (options, _operand, io) => {
       const { output, json } = options;
@@ -92,14 +95,26 @@ export function createCommand(context: CommandContext): Command {
         };
         const make = (checks: BlockChecks | undefined) =>
           createBackup(client, { ...request, checks }, context.log, signal);
-        const backup = options.verify
-          ? await withChecks("structure", context.checkWorkerUrl, make)
-          : await make(undefined);
-        if (json) io.out(`${JSON.stringify(backup, null, 2)}\n`);
-        else tell(backup, context.log);
+        const making = options.verify
+          ? withChecks("structure", context.checkWorkerUrl, make)
+          : make(undefined);
+        if (!json) return tell(await making, context.log);
+        io.out(`${JSON.stringify(await making.catch(damageOf(io)), null, 2)}\n`);
       });
     },
   });
+}
+
+/** What `--json` prints of a backup that is damaged, before that is told like any failure. */
+function damageOf(io: Io): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof DamagedBackup) {
+      const { snapshot, verified } = error;
+      const report = { snapshot, error: errorText(error), verified };
+      io.out(`${JSON.stringify(report, null, 2)}\n`);
+    }
+    throw error;
+  };
 }
 
 function tell(backup: Backup, log: Log): void {

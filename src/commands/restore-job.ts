@@ -2,14 +2,13 @@ import type { Io } from "../lib/command-line/command.ts";
 import { errorText, Failure, UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { counted, formatSeconds } from "../lib/units.ts";
-import { Prometheus } from "../prometheus.ts";
+import type { Prometheus } from "../prometheus.ts";
 import { examineDataDir } from "../restore/data-dir.ts";
 import { type ArchiveInput, archiveInput } from "../restore/intake/archive-input.ts";
 import { type SurveyedBlock, survey } from "../restore/intake/survey.ts";
 import type { Request } from "../restore/plan/facts.ts";
 import type { Plan } from "../restore/plan/plan.ts";
 import { awaitLoaded, type Loaded } from "../restore/put/loaded.ts";
-import type { Recovered } from "../restore/put/recover.ts";
 import {
   checkCommand,
   doneText,
@@ -18,12 +17,20 @@ import {
   jsonPlan,
   planText,
 } from "../restore/report.ts";
-import { planRestore, type Restored, restore, type Surroundings } from "../restore/restore.ts";
+import { planRestore, restore } from "../restore/restore.ts";
+import type { Restored, Surroundings } from "../restore/surroundings.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
+
+/** The Prometheus that runs, or will run, on the target. */
+export interface AskedPrometheus {
+  readonly client: Prometheus;
+  /** What it takes to get in, for the command that asks it later. */
+  readonly httpConfigFile: string | undefined;
+}
 
 /** What is said beside the request itself. */
 interface JobOptions {
-  readonly endpoint: URL | undefined;
+  readonly prometheus: AskedPrometheus | undefined;
   /** Milliseconds. */
   readonly wait: number;
   readonly json: boolean;
@@ -48,13 +55,12 @@ export class RestoreJob {
   readonly #result: JsonResult;
 
   constructor(file: string, request: Request, options: JobOptions, world: World) {
-    const { endpoint } = options;
     this.#file = file;
     this.#options = options;
     this.#world = world;
     this.#archive = archiveInput(file, world.signal);
     this.#request = request;
-    this.#prometheus = endpoint && new Prometheus(endpoint);
+    this.#prometheus = options.prometheus?.client;
     this.#result = { archive: file, warnings: [] };
     this.#surroundings = {
       prometheus: this.#prometheus,
@@ -76,7 +82,7 @@ export class RestoreJob {
     return this.#telling(async () => {
       const outcome = await restore(this.#archive, this.#request, this.#surroundings);
       this.#tellDone(outcome);
-      if ("plan" in outcome) await this.#afterwards(outcome);
+      await this.#afterwards(outcome);
     });
   }
 
@@ -92,7 +98,7 @@ export class RestoreJob {
     });
   }
 
-  /** With --json, everything in one object at the end, also if it fails. */
+  /** With --json, everything in one object at the very end, also if it fails. */
   async #telling(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -106,28 +112,32 @@ export class RestoreJob {
 
   #tellPlan(plan: Plan): void {
     this.#result.plan = jsonPlan(plan);
-    if (!this.#options.json) this.#world.io.out(planText(this.#archive.name, plan));
+    this.#say(planText(this.#archive.name, plan));
   }
 
-  #tellDone(outcome: Restored | Recovered): void {
+  #tellDone(outcome: Restored): void {
     Object.assign(this.#result, jsonOutcome(outcome));
-    if (!this.#options.json) this.#world.io.out(doneText(outcome));
+    this.#say(doneText(outcome));
+  }
+
+  /** What is done and how it is undone has to be known at once, and the object comes after the waiting. */
+  #say(text: string): void {
+    if (this.#options.json) process.stderr.write(text);
+    else this.#world.io.out(text);
   }
 
   /** Waits for a Prometheus that wasn't running, or looks whether a running one has taken the blocks. */
-  async #afterwards({ plan, restored }: Restored): Promise<void> {
+  async #afterwards({ dataDir, blocks, running }: Restored): Promise<void> {
     const { log } = this.#world;
     if (this.#prometheus === undefined)
       return log.info(`start Prometheus, and then: ${this.#checkCommand()}`);
-    const { running } = plan;
-    if (running !== undefined && running.dataDir !== plan.dataDir)
+    if (running !== undefined && running.dataDir !== dataDir)
       return log.info(`whether Prometheus has loaded it: ${this.#checkCommand()}`);
     const { wait } = this.#options;
     const limit = formatSeconds(wait / 1000);
     if (running === undefined) log.info(`start Prometheus now: waiting up to ${limit} for it`);
     else log.info(`waiting up to ${limit} for Prometheus to load what was restored`);
-    const expected = plan.blocks.filter(({ ulid }) => restored.includes(ulid));
-    const loaded = await this.#loaded(this.#prometheus, expected);
+    const loaded = await this.#loaded(this.#prometheus, blocks);
     if (loaded.state === "missing") throw new Failure(`restored, but ${loaded.why}`);
     if (loaded.state === "waiting")
       this.#warn(`restored, but not seen in use: ${loaded.why}; later: ${this.#checkCommand()}`);
@@ -153,6 +163,7 @@ export class RestoreJob {
   #checkCommand(): string {
     // Without user and password: it is printed.
     const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
-    return checkCommand(this.#file, this.#request, endpoint);
+    const { httpConfigFile } = this.#options.prometheus ?? {};
+    return checkCommand(this.#file, this.#request, endpoint, httpConfigFile);
   }
 }

@@ -11,13 +11,15 @@ import {
   toggle,
 } from "../lib/command-line/flags.ts";
 import { interruptible } from "../lib/command-line/interrupt.ts";
+import { UsageError } from "../lib/errors.ts";
+import { Prometheus } from "../prometheus.ts";
 import { parseOwner } from "../restore/ownership.ts";
 import type { Request } from "../restore/plan/facts.ts";
 import { parseRetention } from "../restore/plan/retention.ts";
 import { isUlid } from "../tsdb/meta.ts";
 import { withChecks } from "./checks.ts";
-import type { CommandContext } from "./connection.ts";
-import { RestoreJob } from "./restore-job.ts";
+import { type CommandContext, openHttpConfig } from "./connection.ts";
+import { type AskedPrometheus, RestoreJob } from "./restore-job.ts";
 
 const flags = {
   "data-dir": required(text, {
@@ -43,6 +45,11 @@ const flags = {
     description:
       "Base URL of the Prometheus that runs, or will run, on the directory: asked for its configuration; afterwards, whether it has loaded the blocks.",
     valueHint: "URL",
+  }),
+  "prometheus.http.config.file": optional(text, {
+    description:
+      "How to get into that Prometheus: user and password, or a token, certificates, headers, in the form of promtool's --http.config.file.",
+    valueHint: "FILE",
   }),
   wait: defaulted(durationFrom(0), "2m", {
     description: "How long to wait for Prometheus to be started and to load the blocks.",
@@ -76,7 +83,10 @@ const flags = {
   "accept-overlap": toggle({
     description: "Restore overlapping blocks where Prometheus doesn't merge them.",
   }),
-  json: toggle({ description: "Tell the plan and the result as JSON on standard output." }),
+  json: toggle({
+    description:
+      "Tell the plan and the result as one JSON object on standard output, at the very end, also if it fails. What is told to people goes to standard error meanwhile.",
+  }),
 };
 
 type Options = FlagValues<typeof flags>;
@@ -98,11 +108,11 @@ export function restoreCommand({ log, checkWorkerUrl }: CommandContext): Command
     run: (options, file = "-", io) =>
       withChecks("structure", checkWorkerUrl, (checks) =>
         interruptible(async (signal) => {
-          const { "prometheus-endpoint": endpoint, wait, json } = options;
+          const { wait, json } = options;
           const job = new RestoreJob(
             file,
             requestOf(options),
-            { endpoint, wait, json },
+            { prometheus: await prometheusOf(options), wait, json },
             { log, io, checks, signal },
           );
           if (options.check) return job.check();
@@ -110,6 +120,18 @@ export function restoreCommand({ log, checkWorkerUrl }: CommandContext): Command
         }),
       ),
   });
+}
+
+async function prometheusOf(options: Options): Promise<AskedPrometheus | undefined> {
+  const { "prometheus-endpoint": endpoint, "prometheus.http.config.file": httpConfigFile } =
+    options;
+  if (endpoint !== undefined) {
+    const config = await openHttpConfig(httpConfigFile);
+    return { client: new Prometheus(endpoint, config), httpConfigFile };
+  }
+  if (httpConfigFile !== undefined)
+    throw new UsageError("--prometheus.http.config.file needs --prometheus-endpoint");
+  return undefined;
 }
 
 function requestOf(options: Options): Request {

@@ -41,9 +41,12 @@ export function asideInside(dataDir: string, time: Date): string {
 
 /** Whether a name is one that {@link asideInside} gives. */
 export function isAsideInside(name: string): boolean {
-  return (
-    name.startsWith(ASIDE_INSIDE) && /^\d{8}T\d{6}Z(-\d+)?$/.test(name.slice(ASIDE_INSIDE.length))
-  );
+  return name.startsWith(ASIDE_INSIDE) && isAsideName(name);
+}
+
+/** Whether a name is one that {@link asideBeside} or {@link asideInside} gives. */
+export function isAsideName(name: string): boolean {
+  return /^[^/]+before-restore-\d{8}T\d{6}Z(-\d+)?$/.test(name);
 }
 
 /** Whether an entry of a data directory is neither Prometheus's nor the operator's. */

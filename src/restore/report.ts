@@ -4,9 +4,8 @@ import { type ChosenBlock, isRestored } from "./plan/choose.ts";
 import type { Request } from "./plan/facts.ts";
 import type { Plan } from "./plan/plan.ts";
 import type { Loaded } from "./put/loaded.ts";
-import type { Recovered } from "./put/recover.ts";
-import { quote, undoLine } from "./put/undo.ts";
-import type { Restored } from "./restore.ts";
+import { asidePath, quote, undoLine } from "./put/undo.ts";
+import type { Restored } from "./surroundings.ts";
 
 /** What `restore --json` prints. */
 export interface JsonResult {
@@ -35,18 +34,17 @@ export function planText(archive: string, plan: Plan): string {
 }
 
 /** What was done, for people, with the line that undoes it. */
-export function doneText(outcome: Restored | Recovered): string {
-  if (!("plan" in outcome)) {
-    const kept =
-      outcome.aside === undefined ? "" : `; what was there before is in ${outcome.aside}`;
-    return `this restore had been interrupted near its end: finished it${kept}\n`;
-  }
-  const { plan, restored } = outcome;
-  if (restored.length === 0) return "nothing to do: all of it is there\n";
-  const undo = undoLine(plan, restored);
+export function doneText({ dataDir, placing, finished }: Restored): string {
+  const { restored } = placing;
+  if (restored.length === 0 && !finished) return "nothing to do: all of it is there\n";
+  const aside = asidePath(dataDir, placing);
+  const undo = undoLine(dataDir, placing);
+  const blocks = counted(restored.length, "block");
   return [
-    `restored ${counted(restored.length, "block")} into ${plan.dataDir}\n`,
-    plan.aside === undefined ? "" : `kept what was there before in ${plan.aside}\n`,
+    finished
+      ? `this restore had been interrupted near its end: finished it, of ${blocks} into ${dataDir}\n`
+      : `restored ${blocks} into ${dataDir}\n`,
+    aside === undefined ? "" : `kept what was there before in ${aside}\n`,
     undo === undefined ? "" : `to undo it, with Prometheus stopped:\n  ${undo}\n`,
   ].join("");
 }
@@ -82,21 +80,27 @@ export function jsonPlan(plan: Plan) {
   };
 }
 
-export function jsonOutcome(outcome: Restored | Recovered) {
-  if (!("plan" in outcome)) return { finished_interrupted: true, aside: outcome.aside ?? null };
-  const { plan, restored, leftOut } = outcome;
+export function jsonOutcome({ dataDir, placing, finished, leftOut }: Restored) {
+  const { restored } = placing;
   return {
+    finished_interrupted: finished,
     restored,
     damaged: leftOut,
-    aside: plan.aside ?? null,
-    undo: (restored.length > 0 && undoLine(plan, restored)) || null,
+    aside: asidePath(dataDir, placing) ?? null,
+    undo: undoLine(dataDir, placing) ?? null,
   };
 }
 
 /** The command that tells later whether Prometheus has loaded what was restored. */
-export function checkCommand(file: string, { dataDir, only }: Request, endpoint: string): string {
+export function checkCommand(
+  file: string,
+  { dataDir, only }: Request,
+  endpoint: string,
+  httpConfigFile: string | undefined,
+): string {
   const blocks = (only ?? []).map((ulid) => ` --block ${ulid}`).join("");
-  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)} --check`;
+  const http = httpConfigFile && ` --prometheus.http.config.file ${quote(httpConfigFile)}`;
+  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)}${http ?? ""} --check`;
 }
 
 function blockTable(blocks: readonly ChosenBlock[]): string {

@@ -1,8 +1,8 @@
+import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../lib/errors.ts";
-import type { Prometheus } from "../prometheus.ts";
-import type { BlockChecks } from "../tsdb/checks.ts";
 import { examineDataDir } from "./data-dir.ts";
+import { finishInterrupted } from "./finish.ts";
 import { usersOf } from "./in-use.ts";
 import type { ArchiveInput } from "./intake/archive-input.ts";
 import { type Survey, survey } from "./intake/survey.ts";
@@ -13,31 +13,13 @@ import { makePlan, type Plan } from "./plan/plan.ts";
 import { askPrometheus } from "./plan/running-prometheus.ts";
 import { requireNone } from "./plan/verdict.ts";
 import { putInPlace } from "./put/put.ts";
-import { type Recovered, recover, wasInterrupted } from "./put/recover.ts";
+import { wasInterrupted } from "./put/recover.ts";
 import { type DamagedBlock, requireSound } from "./stage/damage.ts";
 import { requireReadable } from "./stage/encodings.ts";
+import { placingOf } from "./stage/placing.ts";
 import { type Staged, stage } from "./stage/stage.ts";
 import { Staging } from "./stage/staging.ts";
-
-/** What a restore needs of the program around it. */
-export interface Surroundings {
-  readonly prometheus: Prometheus | undefined;
-  /** Where extracted blocks are checked. */
-  readonly checks: BlockChecks;
-  readonly signal: AbortSignal;
-  readonly now: Date;
-  /** Called once, with the plan, before anything is changed but the staging directory. */
-  readonly onPlan: (plan: Plan) => void;
-  readonly warn: (message: string) => void;
-}
-
-/** What was done. */
-export interface Restored {
-  readonly plan: Plan;
-  /** None: all of it was there already. */
-  readonly restored: readonly string[];
-  readonly leftOut: readonly DamagedBlock[];
-}
+import type { Restored, Surroundings } from "./surroundings.ts";
 
 /**
  * Plans and does nothing. Standard input is read to its end for it.
@@ -65,34 +47,29 @@ export async function planRestore(
  * Restores blocks of an archive into a data directory: plans, stages, and puts in place, in this
  * order. A file is read twice, first for the plan; standard input is staged before it is planned.
  *
- * @returns what was done; or what was left to do, where a run that was interrupted had done the rest
  * @throws Failure for the first guard that refuses (the plan has all of them); DamagedError
  */
 export async function restore(
   archive: ArchiveInput,
   request: Request,
   surroundings: Surroundings,
-): Promise<Restored | Recovered> {
+): Promise<Restored> {
   if (process.platform !== "linux")
     throw new Failure(
       `restore works on Linux alone, not on ${process.platform}: extract with tar there`,
     );
   const known = archive.repeatable ? await survey(archive.read()) : undefined;
-  const { path } = examineDataDir(request.dataDir);
-  const recovered = recover(path, surroundings.now);
-  if (recovered !== undefined) {
-    if (recovered.snapshot === known?.snapshot) return recovered;
-    surroundings.warn(`finished a restore into ${path} that was interrupted, of another snapshot`);
-  }
+  const finished = await finishInterrupted(archive, known, request, surroundings);
+  if (finished !== undefined) return finished;
   const facts = await gather(known ?? NOT_READ, request, surroundings);
   const plan = makePlan(request, facts);
   if (known !== undefined) {
     surroundings.onPlan(plan);
     requireNone(plan.refusals);
-    if (restoredOf(plan).length === 0) return { plan, restored: [], leftOut: [] };
+    if (restoredOf(plan).length === 0) return restoredBy(plan, request, []);
   } else requireNone(plan.refusals.filter(({ guard }) => BEFORE_READING.has(guard)));
   const staging = openStaging(plan);
-  let ready: Restored;
+  let ready: Ready;
   try {
     const wanted = wantedBy(known && plan, request.skipDamaged);
     const { checks } = surroundings;
@@ -104,25 +81,43 @@ export async function restore(
     staging.discard();
     throw surroundings.signal.aborted ? surroundings.signal.reason : error;
   }
-  if (ready.restored.length === 0) staging.discard();
-  else put(ready, request, staging);
-  return ready;
+  const done = restoredBy(ready.plan, request, ready.leftOut);
+  if (done.placing.restored.length > 0)
+    return {
+      ...done,
+      placing: putInPlace(ready.plan, request, facts.target, staging, done.placing),
+    };
+  staging.discard();
+  return done;
 }
 
+function restoredBy(plan: Plan, { mode }: Request, leftOut: readonly DamagedBlock[]): Restored {
+  return {
+    dataDir: plan.dataDir,
+    placing: placingOf(plan, mode),
+    finished: false,
+    blocks: plan.blocks.filter(isRestored),
+    leftOut,
+    running: plan.running,
+  };
+}
+
+/** @throws Failure if another restore works on the directory in another way */
 function openStaging({ way, dataDir }: Plan): Staging {
-  return Staging.open(way === "exchange" ? stagingBeside(dataDir) : stagingInside(dataDir));
+  const [own, other] =
+    way === "exchange"
+      ? [stagingBeside(dataDir), stagingInside(dataDir)]
+      : [stagingInside(dataDir), stagingBeside(dataDir)];
+  const staging = Staging.open(own);
+  if (!existsSync(other)) return staging;
+  staging.close();
+  throw new Failure(`another prombackup restore is at work in ${other}: wait for its end`);
 }
 
-/** If it fails on the way, it is as if it had been interrupted there. */
-function put({ plan, restored }: Restored, request: Request, staging: Staging): void {
-  try {
-    putInPlace(plan, request, staging, restored);
-    staging.discard();
-  } catch (error) {
-    staging.close();
-    recover(plan.dataDir, new Date());
-    throw error;
-  }
+/** What is staged, and how it is to be put in place. */
+interface Ready {
+  readonly plan: Plan;
+  readonly leftOut: readonly DamagedBlock[];
 }
 
 /** What is known of an archive that was not read yet, and what can be told without. */
@@ -147,7 +142,7 @@ function makeReady(
   facts: Facts,
   { warn, signal }: Surroundings,
   staged: Staged,
-): Restored {
+): Ready {
   const leftOut = requireSound(staged, restoredOf(first), request.skipDamaged, warn);
   const plan = leftOut.length === 0 ? first : planWithout(leftOut, first, request, facts, warn);
   const restored = restoredOf(plan);
@@ -156,9 +151,9 @@ function makeReady(
   for (const { ulid } of plan.blocks) if (!restored.includes(ulid)) staged.remove(ulid);
   const version = request.prometheusVersion ?? plan.running?.version;
   requireReadable(staged, restored, version, warn);
-  staged.finish();
+  staged.finish(placingOf(plan, request.mode));
   signal.throwIfAborted();
-  return { plan, restored, leftOut };
+  return { plan, leftOut };
 }
 
 /** What a damaged block was compacted from takes its place, if it is in the archive. */

@@ -3,9 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../../scripts/free-port.ts";
 import { findPrometheus } from "../../scripts/prometheus.ts";
+import { archiveOf, blockNames, restore } from "../restore/support.ts";
 import { atEnd } from "../support/at-end.ts";
 import { selfSigned, signedBy } from "../support/certificates.ts";
 import { cleanEnvironment, commandLine, run, startServer } from "../support/programs.ts";
+import { makeBlocks } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import { until } from "../support/until.ts";
@@ -206,7 +208,7 @@ test("a server that doesn't get into Prometheus tells no secret either", async (
 });
 
 describe.skipIf(!needs("prometheus", "openssl", "curl"))("a Prometheus with TLS and users", () => {
-  async function startGuarded() {
+  async function startGuarded(dataDir = join(tempDir(), "data")) {
     const dir = tempDir();
     const certificate = selfSigned("prometheus", dir);
     const web = file(
@@ -219,7 +221,8 @@ describe.skipIf(!needs("prometheus", "openssl", "curl"))("a Prometheus with TLS 
       [
         findPrometheus("prometheus") ?? "",
         `--config.file=${file(dir, "prometheus.yml", "scrape_configs: []\n")}`,
-        `--storage.tsdb.path=${join(dir, "data")}`,
+        `--storage.tsdb.path=${dataDir}`,
+        "--storage.tsdb.retention.time=10y",
         `--web.listen-address=127.0.0.1:${port}`,
         "--web.enable-admin-api",
         `--web.config.file=${web}`,
@@ -240,8 +243,49 @@ describe.skipIf(!needs("prometheus", "openssl", "curl"))("a Prometheus with TLS 
       `tls_config: {ca_file: ${certificate.cert}}\nbasic_auth: {username: backup, password_file: password}\n`,
     );
     file(dir, "password", PASSWORD);
-    return { dir, url, config, certificate, snapshots: join(dir, "data", "snapshots") };
+    return { dir, url, config, certificate, snapshots: join(dataDir, "snapshots") };
   }
+
+  test("is asked by restore, before and after", async () => {
+    const { dataDir: made } = await makeBlocks({ hours: 4, series: 2 });
+    const archive = archiveOf(made);
+    const dataDir = join(tempDir(), "data");
+    const { url, config, certificate, dir } = await startGuarded(dataDir);
+    const at = ["--data-dir", dataDir, "--prometheus-endpoint", url];
+    const http = ["--prometheus.http.config.file", config];
+    const blocks = blockNames(made).flatMap((name) => ["--block", name]);
+    // Within the minute in which Prometheus looks for new blocks.
+    const restored = await restore(archive, ...at, ...http, ...blocks, "--wait", "0");
+    expect([restored.status, restored.stdout]).toEqual([
+      1,
+      expect.stringContaining("keeps 10y; once it is stopped"),
+    ]);
+    expect(blockNames(dataDir)).toEqual(blockNames(made));
+
+    const elsewhere = ["--data-dir", join(tempDir(), "data"), "--prometheus-endpoint", url];
+    const other = await restore(archive, ...elsewhere, ...http);
+    expect([other.status, other.stderr]).toEqual([
+      0,
+      expect.stringContaining(
+        `--prometheus-endpoint ${url}/ --prometheus.http.config.file ${config} --check`,
+      ),
+    ]);
+
+    const ca = file(dir, "ca.yml", `tls_config: {ca_file: ${certificate.cert}}\n`);
+    const nobody = ["--prometheus.http.config.file", ca, "--wait", "0"];
+    for (const mode of ["--merge", "--check"]) {
+      const refused = await restore(archive, ...at, ...nobody, mode);
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        expect.stringContaining("give them by --prometheus.http.config.file"),
+      ]);
+    }
+    const useless = await restore(archive, "--data-dir", dataDir, ...http);
+    expect([useless.status, useless.stderr]).toEqual([
+      2,
+      expect.stringContaining("--prometheus.http.config.file needs --prometheus-endpoint"),
+    ]);
+  });
 
   test("is backed up by the server and by the client alone", async () => {
     const { dir, url, config, certificate, snapshots } = await startGuarded();

@@ -613,7 +613,11 @@ describe("create --verify", () => {
     const { status, stderr } = await create(cwd, ...args);
     expect([status, stderr]).toEqual([0, expect.stringMatching(/, [1-9] blocks verified\n$/)]);
     const { stdout } = await create(cwd, ...args, "--json");
-    expect(JSON.parse(stdout).verified).toEqual({ blocks: expect.any(Number), warnings: [] });
+    expect(JSON.parse(stdout).verified).toEqual({
+      blocks: expect.any(Number),
+      errors: [],
+      warnings: [],
+    });
   });
 
   test("to standard output passes the bytes on while it checks", async () => {
@@ -639,20 +643,28 @@ describe("create --verify", () => {
     writeFileSync(segment, bytes);
     const cwd = tempDir();
     writeFileSync(join(cwd, "x.tar"), "yesterday");
-    const { status, stderr } = await run(
+    const { status, stdout, stderr } = await run(
       "prombackup",
       [
-        ...["create", "--verify", "--output", "x.tar", "--snapshot-dir", damaged.snapshotDir],
-        ...["--prometheus-endpoint", damaged.url],
+        ...["create", "--verify", "--json", "--output", "x.tar"],
+        ...["--snapshot-dir", damaged.snapshotDir, "--prometheus-endpoint", damaged.url],
       ],
       { cwd },
     );
+    const place = `block ${block}, chunks/000001, offset \\d+: .*queries fail`;
     expect([status, stderr]).toEqual([
       3,
-      expect.stringMatching(
-        new RegExp(`not a good backup: block ${block}, chunks/000001, offset \\d+: .*queries fail`),
-      ),
+      expect.stringMatching(new RegExp(`not a good backup: ${place}`)),
     ]);
+    expect(JSON.parse(stdout)).toEqual({
+      snapshot: expect.stringMatching(/^\d{8}T\d{6}Z-/),
+      error: stderr.slice("prombackup: ".length, -1),
+      verified: {
+        blocks: 2,
+        errors: [expect.stringMatching(new RegExp(`^${place}`))],
+        warnings: [],
+      },
+    });
     expect(readFileSync(join(cwd, "x.tar"), "utf8")).toBe("yesterday");
     expect(readdirSync(cwd)).toEqual(["x.tar"]);
     expect(readdirSync(damaged.snapshotDir)).toEqual([]);
@@ -670,12 +682,16 @@ describe("create --verify", () => {
       return new Response(body, { headers: { "X-Prombackup-Download-Id": "x" } });
     });
     const cwd = tempDir();
-    const { status, stderr } = await run(
+    const { status, stdout, stderr } = await run(
       "prombackup",
-      ["create", "--verify", "--server", page, "--output", "x"],
+      ["create", "--verify", "--server", page, "--output", "x", "--json"],
       { cwd },
     );
     expect([status, stderr]).toEqual([3, expect.stringMatching(/^prombackup: [^\n]*\n$/)]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: expect.stringContaining("not an archive"),
+      verified: null,
+    });
     expect(readdirSync(cwd)).toEqual([]);
   });
 });

@@ -127,19 +127,22 @@ test("retention that would delete blocks refuses, by the flag and by Prometheus'
     expect.stringContaining("will be deleted"),
   ]);
 
-  const running = await startPlain({
-    program: findPrometheus("prometheus") ?? "",
-    directory: tempDir(),
-    args: ["--storage.tsdb.retention.time=4h"],
-  });
-  atEnd(() => running.stop());
-  const asked = await restore(
-    ...[archive, "--data-dir", fresh(), "--dry-run", "--prometheus-endpoint", running.url],
-  );
-  expect([asked.status, asked.stderr]).toEqual([
-    1,
-    expect.stringContaining("raise --storage.tsdb.retention.time on its command line first"),
-  ]);
+  for (const [limit, args] of [
+    ["time", ["--storage.tsdb.retention.time=4h"]],
+    // Prometheus tells it as 9KiB512B.
+    ["size", ["--storage.tsdb.retention.time=10y", "--storage.tsdb.retention.size=9728B"]],
+  ] as const) {
+    const program = findPrometheus("prometheus") ?? "";
+    const running = await startPlain({ program, directory: tempDir(), args });
+    atEnd(() => running.stop());
+    const asked = await restore(
+      ...[archive, "--data-dir", fresh(), "--dry-run", "--prometheus-endpoint", running.url],
+    );
+    expect([asked.status, asked.stderr]).toEqual([
+      1,
+      expect.stringContaining(`raise --storage.tsdb.retention.${limit} on its command line first`),
+    ]);
+  }
   const unknown = await restore(
     archiveOf(made, (snapshot) => {
       changeMeta(join(snapshot, oldest), (meta) => {
@@ -315,6 +318,47 @@ test.skipIf(!needs("flock"))("two restores into one directory don't meet", async
   holder.stdin.end();
   await holder.exited;
 });
+
+test.each(["--merge", "--replace"])(
+  "two restores that plan at once with %s: the slower one changes nothing, and says why",
+  async (mode) => {
+    const { target } = occupied();
+    const { url } = await startPrometheus();
+    // Each asks over a path of its own; the slower one is answered when the other has ended.
+    const [asked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const proxy = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: async (request) => {
+        const path = new URL(request.url).pathname;
+        if (path.startsWith("/slow/")) {
+          asked.resolve();
+          await goOn.promise;
+        }
+        const answer = await fetch(url + path.replace(/^\/(slow|fast)/, ""));
+        return new Response(await answer.blob(), { status: answer.status });
+      },
+    });
+    atEnd(() => proxy.stop(true));
+    const via = (path: string) => {
+      const args = ["--data-dir", target, mode, "--retention", "10y", "--wait", "0"];
+      return restore(archive, ...args, "--prometheus-endpoint", `${proxy.url}${path}/`);
+    };
+    const slow = via("slow");
+    await asked.promise;
+    expect((await via("fast")).status).toBe(0);
+    const after = listing(dirname(target));
+    goOn.resolve();
+    const { status, stderr } = await slow;
+    expect([status, stderr]).toEqual([1, expect.stringContaining("another restore")]);
+    expect(stderr).toContain(
+      "this one has changed nothing: wait for the other's end, and restore again",
+    );
+    expect(listing(dirname(target))).toEqual(after);
+    // Again, it finds what the other one has restored.
+    expect((await via("fast")).status).toBe(0);
+  },
+);
 
 test("an interrupted restore leaves nothing behind", async () => {
   const { target, requireUntouched } = occupied();

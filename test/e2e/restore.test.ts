@@ -11,7 +11,7 @@ import {
 import { join } from "node:path";
 import { freePort } from "../../scripts/free-port.ts";
 import { blockNames, listing, restore } from "../restore/support.ts";
-import { run } from "../support/programs.ts";
+import { cleanEnvironment, commandLine, run } from "../support/programs.ts";
 import { makeBlocks, queryRange, startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
 
@@ -139,6 +139,27 @@ test("after a restore it waits for Prometheus to be started, and compares the bl
   await prometheus.stop();
   const gone = await restore(backup, ...check, "--wait", "0");
   expect([gone.status, gone.stderr]).toEqual([1, expect.stringContaining("nothing listens there")]);
+});
+
+test("with --json people are told while it waits, and scripts once, at its end", async () => {
+  const target = join(tempDir(), "data");
+  const url = `http://127.0.0.1:${freePort()}`;
+  const args = ["restore", backup, "--data-dir", target, "--prometheus-endpoint", url, "--json"];
+  const child = Bun.spawn(commandLine("prombackup", args), {
+    env: cleanEnvironment(),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let told = "";
+  for await (const piece of child.stderr) {
+    told += Buffer.from(piece).toString();
+    if (told.includes("waiting up to")) break;
+  }
+  expect(told).toMatch(/^restore of .*\n(.*\n)*restored 4 blocks into .*\n/);
+  child.kill("SIGINT");
+  const { plan, restored, error } = JSON.parse(await child.stdout.text());
+  expect([await child.exited, error]).toEqual([130, "interrupted by SIGINT"]);
+  expect([plan.blocks.length, restored]).toEqual([4, blockNames(target)]);
 });
 
 test("a Prometheus that isn't started in time is no failure; how to look later is told", async () => {

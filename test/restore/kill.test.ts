@@ -92,7 +92,7 @@ async function requireOldOrNew(target: string, withOld: boolean): Promise<"old" 
 
 /** The same command again ends in the new state, with the old one aside and nothing half-done. */
 async function requireFinished(target: string, args: readonly string[], withOld: boolean) {
-  const { status, stderr } = await restore(...args);
+  const { status, stdout, stderr } = await restore(...args);
   expect([status, stderr]).toEqual([0, expect.any(String)]);
   expect(visible(target)).toEqual(wanted);
   const left = readdirSync(join(target, "..")).filter((name) => name !== "data");
@@ -101,6 +101,16 @@ async function requireFinished(target: string, args: readonly string[], withOld:
   // Killed behind its last step, the first run was complete, and the second one restores again.
   const complete = aside.filter((content) => Bun.deepEquals(content, wanted));
   expect(aside.filter((content) => !complete.includes(content))).toEqual(withOld ? [old] : []);
+  if (!withOld) return;
+  expect(Bun.spawnSync(["sh", "-c", undoOf(stdout)]).exitCode).toBe(0);
+  expect(visible(target)).toEqual(complete.length === 0 ? old : wanted);
+}
+
+/** Whatever the run was that was interrupted, the one that ends it says how to undo it. */
+function undoOf(stdout: string): string {
+  const [, undo] = /to undo it, with Prometheus stopped:\n {2}(.*)\n/.exec(stdout) ?? [];
+  if (undo === undefined) throw new Error(`no line that undoes it: ${stdout}`);
+  return undo;
 }
 
 test.skipIf(skip)(
@@ -206,6 +216,10 @@ describe.skipIf(skip)("killed at each of its steps", () => {
           const complete = aside.filter((content) => Bun.deepEquals(content, wanted));
           const rest = aside.filter((content) => !complete.includes(content));
           expect(rest).toEqual(withOld ? [old] : []);
+          if (!withOld) return;
+          const undo = mounted(["sh", "-c", undoOf(again.stdout.toString())]);
+          expect(Bun.spawnSync(undo).exitCode).toBe(0);
+          expect(visible(target)).toEqual(complete.length === 0 ? old : wanted);
         },
       );
       expect(kills).toBeGreaterThan(12);
@@ -219,12 +233,14 @@ describe.skipIf(skip)("killed at each of its steps", () => {
     const [first = "", second = ""] = blockNames(NEW);
     const args = [archive, "--data-dir", target, "--block", first, "--block", second, "--replace"];
     const damaged = join(target, first, "index");
+    let initial: Record<string, string> = {};
     const kills = await killAtEach(
       { args },
       () => {
         prepare(target, true);
         cpSync(join(NEW, first), join(target, first), { recursive: true });
         writeFileSync(damaged, "damaged");
+        initial = visible(target);
       },
       async () => {
         const found = visible(target);
@@ -237,9 +253,13 @@ describe.skipIf(skip)("killed at each of its steps", () => {
           ([path, content]) => path.endsWith(`${first}/index`) && content === DAMAGED,
         );
         expect(keeps).toBe(true);
-        const { status, stderr } = await restore(...args);
+        const { status, stdout, stderr } = await restore(...args);
         expect([status, stderr]).toEqual([0, expect.any(String)]);
         expect(visible(target)).toEqual({ ...old, ...wanted });
+        const asides = readdirSync(target).filter((name) => name.includes("before-restore"));
+        expect(Bun.spawnSync(["sh", "-c", undoOf(stdout)]).exitCode).toBe(0);
+        // Killed behind its last step, the first run was complete, and the second one restores again.
+        expect(visible(target)).toEqual(asides.length > 1 ? { ...old, ...wanted } : initial);
       },
     );
     expect(kills).toBeGreaterThan(12);

@@ -1,4 +1,4 @@
-import { DamagedError } from "../../lib/errors.ts";
+import { Failure } from "../../lib/errors.ts";
 import type { BlockResult } from "../../tsdb/check-block.ts";
 import { checkSnapshot } from "../../tsdb/check-snapshot.ts";
 import type { BlockChecks, RunningCheck, RunningFile } from "../../tsdb/checks.ts";
@@ -25,6 +25,8 @@ export class BlockContents {
   readonly #checks: BlockChecks;
   readonly #onBlock: (result: BlockResult) => void;
   readonly #seen = new Set<string>();
+  /** Directories of blocks: bsdtar has all of them before the first file. */
+  readonly #announced = new Set<string>();
   #current: { readonly ulid: string; readonly check: RunningCheck } | undefined;
   readonly #finishing: { readonly check: RunningCheck; readonly result: Promise<BlockResult> }[] =
     [];
@@ -39,7 +41,7 @@ export class BlockContents {
   /**
    * Passes entries on and checks those that belong to blocks.
    *
-   * @throws DamagedError if the files of a block don't stand together; what the entries throw is
+   * @throws Failure if the files of a block don't stand together; what the entries throw is
    *   passed on. What checks are left open is closed then.
    */
   async *watch(entries: AsyncIterable<TarEntry>): AsyncGenerator<TarEntry> {
@@ -66,21 +68,26 @@ export class BlockContents {
    * Says that a member comes, by its path in the archive.
    *
    * @returns what is to be given its bytes, if there are any to check
-   * @throws DamagedError if the files of a block don't stand together
+   * @throws Failure if the files of a block don't stand together
    */
   async begin(member: Pick<TarEntry, "path" | "type" | "size">): Promise<RunningFile | undefined> {
     const { path, type, size } = member;
     const components = pathComponents(path);
     const [, ulid, ...rest] = "bad" in components ? [] : components;
     if (ulid === undefined || !isUlid(ulid)) return undefined;
-    const check = await this.#block(ulid);
     const within = rest.join("/");
-    if (type === "directory" && within !== "") check.directory(within);
-    return type === "file" && within !== "" ? check.open(within, size) : undefined;
+    if (within === "") {
+      this.#announced.add(ulid);
+      return undefined;
+    }
+    const check = await this.#block(ulid);
+    if (type === "directory") check.directory(within);
+    return type === "file" ? check.open(within, size) : undefined;
   }
 
   /** Says that all members came, and waits for what is at work. */
   async end(): Promise<void> {
+    for (const ulid of this.#announced) if (!this.#seen.has(ulid)) await this.#block(ulid);
     this.#finishCurrent();
     while (this.#finishing.length > 0) await this.#takeResult();
   }
@@ -99,8 +106,8 @@ export class BlockContents {
   async #block(ulid: string): Promise<RunningCheck> {
     if (this.#current?.ulid === ulid) return this.#current.check;
     if (this.#seen.has(ulid)) {
-      throw new DamagedError(
-        `the files of block ${shown(ulid)} don't stand together in the archive`,
+      throw new Failure(
+        `the files of block ${shown(ulid)} don't stand together in the archive, so it can't be checked while it is read: extract it, and pack the snapshot's directory with tar again`,
       );
     }
     this.#seen.add(ulid);

@@ -72,16 +72,17 @@ export class Intake {
 
   /** The path below the snapshot, or undefined if the member has no place there. */
   #belowSnapshot(entry: TarEntry): string | undefined {
+    if (entry.type === "other") throw refused(entry.path, `it is a ${entry.kind}`);
     const components = pathComponents(entry.path);
     if ("bad" in components) throw refused(entry.path, components.bad);
-    if (entry.type === "other") throw refused(entry.path, `it is a ${entry.kind}`);
     const [top, ...rest] = components;
     if (top === undefined) return undefined;
     if (rest.length === 0 && entry.type === "file") return this.#foreign(entry);
     this.#snapshot ??= top;
     if (top !== this.#snapshot) {
       const why = `a second directory at the top, beside ${shown(this.#snapshot)}`;
-      throw refused(entry.path, why);
+      const remedy = ": pack the directory that holds the blocks, not the blocks themselves";
+      throw refused(entry.path, isUlid(top) ? `${why}${remedy}` : why);
     }
     const below = rest.join("/");
     if (entry.type === "directory") this.#enter(below, entry.path);

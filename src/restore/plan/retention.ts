@@ -75,11 +75,16 @@ export function parsePrometheusDuration(text: string): number | undefined {
   return UNIT_MS.reduce((sum, unit, i) => sum + unit * Number(parts[i + 1] ?? 0), 0);
 }
 
-/** `512MB`, `1.5GiB`: powers of 1024 in either spelling, as Prometheus reads them. */
+const SIZE_PART = /(\d+(?:\.\d+)?)([KMGTPE]?)i?B/g;
+
+/** `512MB`, `1GiB512MiB`: powers of 1024 in either spelling, as Prometheus reads and writes them. */
 export function parsePrometheusSize(text: string): number | undefined {
-  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)([KMGTPE]?)i?B$/.exec(text) ?? [];
-  if (number === undefined) return undefined;
-  return Math.floor(Number(number) * 1024 ** (unit === "" ? 0 : "KMGTPE".indexOf(unit) + 1));
+  const parts = [...text.matchAll(SIZE_PART)];
+  if (text === "" || parts.map(([part]) => part).join("") !== text) return undefined;
+  const bytes = parts.map(
+    ([, number, unit]) => Number(number) * 1024 ** (unit ? "KMGTPE".indexOf(unit) + 1 : 0),
+  );
+  return Math.floor(bytes.reduce((sum, part) => sum + part));
 }
 
 /**

@@ -59,7 +59,10 @@ export async function askPrometheus(
   }
 }
 
-/** Since 3.x the configuration file has these settings, too, and outranks the flags. */
+/**
+ * Since 3.x the configuration file has these settings, too, and outranks the flags; later versions
+ * show it with those of the flags where it has none of its own.
+ */
 function retentionOf(flags: Readonly<Record<string, unknown>>, yaml: string) {
   const configured = configuredRetention(yaml);
   const flag = (name: string) => String(flags[`storage.tsdb.retention${name}`] ?? "");
@@ -70,10 +73,12 @@ function retentionOf(flags: Readonly<Record<string, unknown>>, yaml: string) {
   const size = first([inFile("size"), flag(".size")], parsePrometheusSize);
   const percentage = Number(inFile("percentage")) > 0 ? `${inFile("percentage")}%` : undefined;
   const limits = [time, size, percentage].filter((limit) => limit !== undefined).join(",");
-  const setting = (name: "time" | "size") =>
-    configured[name] === undefined
-      ? `--storage.tsdb.retention.${name} on its command line`
-      : `storage.tsdb.retention.${name} in its configuration file`;
+  const setting = (name: "time" | "size") => {
+    const onCommandLine = `--storage.tsdb.retention.${name} on its command line`;
+    if (configured[name] === undefined) return onCommandLine;
+    const set = `storage.tsdb.retention.${name} in its configuration file`;
+    return inFile(name) === flag(`.${name}`) ? `${onCommandLine} (or ${set})` : set;
+  };
   return {
     retention: parseRetention(limits || DEFAULT_RETENTION),
     retentionText: limits || DEFAULT_RETENTION,

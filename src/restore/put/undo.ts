@@ -1,15 +1,19 @@
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { UNDONE_INSIDE, unused } from "../names.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { Placing } from "../stage/placing.ts";
+
+/** Where what was there before is kept; undefined if there was nothing. */
+export function asidePath(dataDir: string, { way, aside }: Placing): string | undefined {
+  return aside && join(way === "exchange" ? dirname(dataDir) : dataDir, aside);
+}
 
 /**
  * The line for a shell that undoes a restore, with Prometheus stopped. What was restored is kept
  * beside; undefined if there is nothing to undo but to remove what is there.
  */
-export function undoLine(
-  { way, dataDir, blocks, aside }: Plan,
-  restored: readonly string[],
-): string | undefined {
+export function undoLine(dataDir: string, placing: Placing): string | undefined {
+  const { way, restored, replaced } = placing;
+  const aside = asidePath(dataDir, placing);
   const directory = quote(dataDir);
   if (way === "exchange") {
     if (aside === undefined) return undefined;
@@ -23,12 +27,10 @@ export function undoLine(
     const others = "-mindepth 1 -maxdepth 1 ! -name '.prombackup-*' ! -name lost+found";
     return `${enter} && find . ${others} -exec mv -t ${undone} {} + && find ${quote(basename(aside))} -mindepth 1 -maxdepth 1 -exec mv -t . {} +`;
   }
+  if (restored.length === 0) return undefined;
   const away = `${enter} && mv ${restored.join(" ")} ${undone}/`;
-  const replaced = blocks.filter(
-    ({ action, ulid }) => action === "replace" && restored.includes(ulid),
-  );
   if (aside === undefined || replaced.length === 0) return away;
-  const back = replaced.map(({ ulid }) => quote(join(basename(aside), ulid))).join(" ");
+  const back = replaced.map((ulid) => quote(join(basename(aside), ulid))).join(" ");
   return `${away} && mv ${back} .`;
 }
 

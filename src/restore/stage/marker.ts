@@ -2,6 +2,7 @@ import { lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { errorCode } from "../../lib/errors.ts";
 import { syncDirectory } from "../../lib/files/sync-directory.ts";
 import { MARKER } from "../names.ts";
+import { type Placing, parsePlacing } from "./placing.ts";
 import { writeSynced } from "./write-synced.ts";
 
 /*
@@ -9,25 +10,29 @@ import { writeSynced } from "./write-synced.ts";
  * so the new one holds a file that the old one hasn't, until all is done.
  */
 
-/** What a marker says of the directory that holds it. */
-export interface Marked {
-  /** The snapshot that is restored. */
-  readonly snapshot: string;
-  /** All files are there, and synced. */
-  readonly complete: boolean;
-}
-
-/** Marks a directory as new. */
-export function mark(directory: string, marked: Marked): void {
-  writeSynced(`${directory}/${MARKER}`, `${JSON.stringify(marked)}\n`);
+/**
+ * Marks a directory as new.
+ *
+ * @param placing what is to become of it; undefined before all files are there, and synced
+ */
+export function mark(directory: string, placing?: Placing): void {
+  writeSynced(`${directory}/${MARKER}`, `${JSON.stringify(placing ?? {})}\n`);
   syncDirectory(directory);
 }
 
-/** What a directory is marked with; undefined if it isn't. */
-export function marked(directory: string): Marked | undefined {
-  const path = `${directory}/${MARKER}`;
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.isFile() ? read(path) : undefined;
+export function isMarked(directory: string): boolean {
+  return lstatSync(`${directory}/${MARKER}`, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** What is to become of a marked directory; undefined if that isn't known, or not yet. */
+export function placingFor(directory: string): Placing | undefined {
+  if (!isMarked(directory)) return undefined;
+  try {
+    return parsePlacing(readFileSync(`${directory}/${MARKER}`, "utf8"));
+  } catch {
+    // One that was cut off says nothing, but it is there.
+    return undefined;
+  }
 }
 
 export function unmark(directory: string): void {
@@ -37,16 +42,4 @@ export function unmark(directory: string): void {
     if (errorCode(error) !== "ENOENT") throw error;
   }
   syncDirectory(directory);
-}
-
-/** One that was cut off says nothing, but it is there. */
-function read(path: string): Marked {
-  try {
-    const json: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (typeof json !== "object" || json === null) return { snapshot: "", complete: false };
-    const { snapshot, complete } = { snapshot: "", complete: false, ...json };
-    return { snapshot: String(snapshot), complete: complete === true };
-  } catch {
-    return { snapshot: "", complete: false };
-  }
 }

@@ -5,6 +5,7 @@ import { type Survey, survey } from "../intake/survey.ts";
 import type { Ownership } from "../ownership.ts";
 import { Extraction } from "./extract.ts";
 import { mark } from "./marker.ts";
+import type { Placing } from "./placing.ts";
 import type { Staging } from "./staging.ts";
 
 /** Blocks that were written and checked. */
@@ -14,8 +15,8 @@ export interface Staged {
   readonly contents: ContentReport;
   /** Takes a staged block away. */
   remove(ulid: string): void;
-  /** Says that the rest is to be put in place: gives it its owner and makes it durable. */
-  finish(): void;
+  /** Gives the rest its owner, makes it durable, and writes down what is to become of it. */
+  finish(placing: Placing): void;
 }
 
 /**
@@ -40,9 +41,9 @@ export async function stage(
     survey: found,
     contents: contents.report(),
     remove: (ulid) => extraction.remove(ulid),
-    finish: () => {
+    finish: (placing) => {
       extraction.finish();
-      mark(data, { snapshot: found.snapshot, complete: true });
+      mark(data, placing);
     },
   };
 }

@@ -27,20 +27,18 @@ export class Staging {
    * @throws Failure if another restore holds it, or it can't be made
    */
   static open(path: string): Staging {
-    try {
-      mkdirSync(path, { mode: 0o700 });
-    } catch (error) {
-      if (errorCode(error) !== "EEXIST") {
-        throw new Failure(`can't make ${path}: ${errorText(error)}: run as root or as its owner`);
-      }
+    for (;;) {
+      make(path);
+      // Another restore that ends right now takes it away.
+      const staging = Staging.openExisting(path);
+      if (staging !== undefined) return staging;
     }
-    return new Staging(path, lock(path));
   }
 
   /** The same if the directory exists already; otherwise undefined, and nothing is made. */
   static openExisting(path: string): Staging | undefined {
-    if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
-    return new Staging(path, lock(path));
+    const held = lock(path);
+    return held && new Staging(path, held);
   }
 
   /** The way to what it holds. */
@@ -61,7 +59,7 @@ export class Staging {
   makeData(): string {
     const [preparing, data] = [this.at("preparing"), this.at("data")];
     mkdirSync(preparing, { mode: 0o700 });
-    mark(preparing, { snapshot: "", complete: false });
+    mark(preparing);
     renameSync(preparing, data);
     return data;
   }
@@ -86,11 +84,22 @@ export class Staging {
   }
 }
 
-function lock(path: string): SnapshotLock {
+function make(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return;
+    throw new Failure(`can't make ${path}: ${errorText(error)}: run as root or as its owner`);
+  }
+}
+
+/** @returns undefined if there is no such directory */
+function lock(path: string): SnapshotLock | undefined {
   let held: SnapshotLock | undefined;
   try {
     held = tryLockDirectory(path, "exclusive", HOLD_DIRECTORY);
   } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
     throw new Failure(`${path} is in the way: ${errorText(error)}: move it away`);
   }
   if (held === undefined) {

@@ -58,6 +58,9 @@ test.each([
 test.each([
   ["0B", 0],
   ["512MB", 512 * 1024 ** 2],
+  ["1GiB512MiB", 1.5 * 1024 ** 3],
+  ["1GiBx", undefined],
+  ["", undefined],
   ["1.5GiB", 1.5 * 1024 ** 3],
   ["2EB", 2 * 1024 ** 6],
   ["512", undefined],

@@ -45,6 +45,17 @@ test("the configuration file outranks the flags", async () => {
   expect(dataDir).toBe("/prometheus/data");
 });
 
+test("a flag's value that is shown as the file's is told as both", async () => {
+  const { retentionSettings } = await ask(
+    { ...UNSET, "storage.tsdb.retention.time": "5d" },
+    "storage: { tsdb: { retention: { time: 5d } } }",
+    "3.11.0",
+  );
+  expect(retentionSettings.time).toBe(
+    "--storage.tsdb.retention.time on its command line (or storage.tsdb.retention.time in its configuration file)",
+  );
+});
+
 test("a percentage counts, and nothing set is 15 days", async () => {
   const yaml = "storage: { tsdb: { retention: { percentage: 80 } } }";
   expect((await ask(UNSET, yaml, "3.11.0")).retention.percentage).toBe(80);
