@@ -1,6 +1,7 @@
 import type { Io } from "../lib/command-line/command.ts";
 import { errorText, Failure, UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { HttpConfig } from "../lib/network/http-config.ts";
 import { counted, formatSeconds } from "../lib/units.ts";
 import { Prometheus } from "../prometheus.ts";
 import { examineDataDir } from "../restore/data-dir.ts";
@@ -24,6 +25,8 @@ import type { BlockChecks } from "../tsdb/checks.ts";
 /** What is said beside the request itself. */
 interface JobOptions {
   readonly endpoint: URL | undefined;
+  /** How to get in there, if that takes more than the URL. */
+  readonly http: HttpConfig | undefined;
   /** Milliseconds. */
   readonly wait: number;
   readonly json: boolean;
@@ -48,13 +51,13 @@ export class RestoreJob {
   readonly #result: JsonResult;
 
   constructor(file: string, request: Request, options: JobOptions, world: World) {
-    const { endpoint } = options;
+    const { endpoint, http } = options;
     this.#file = file;
     this.#options = options;
     this.#world = world;
     this.#archive = archiveInput(file, world.signal);
     this.#request = request;
-    this.#prometheus = endpoint && new Prometheus(endpoint);
+    this.#prometheus = endpoint && new Prometheus(endpoint, http);
     this.#result = { archive: file, warnings: [] };
     this.#surroundings = {
       prometheus: this.#prometheus,
@@ -153,6 +156,6 @@ export class RestoreJob {
   #checkCommand(): string {
     // Without user and password: it is printed.
     const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
-    return checkCommand(this.#file, this.#request, endpoint);
+    return checkCommand(this.#file, this.#request, endpoint, this.#options.http?.path);
   }
 }

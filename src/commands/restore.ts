@@ -11,12 +11,13 @@ import {
   toggle,
 } from "../lib/command-line/flags.ts";
 import { interruptible } from "../lib/command-line/interrupt.ts";
+import { UsageError } from "../lib/errors.ts";
 import { parseOwner } from "../restore/ownership.ts";
 import type { Request } from "../restore/plan/facts.ts";
 import { parseRetention } from "../restore/plan/retention.ts";
 import { isUlid } from "../tsdb/meta.ts";
 import { withChecks } from "./checks.ts";
-import type { CommandContext } from "./connection.ts";
+import { type CommandContext, openHttpConfig } from "./connection.ts";
 import { RestoreJob } from "./restore-job.ts";
 
 const flags = {
@@ -43,6 +44,11 @@ const flags = {
     description:
       "Base URL of the Prometheus that runs, or will run, on the directory: asked for its configuration; afterwards, whether it has loaded the blocks.",
     valueHint: "URL",
+  }),
+  "prometheus.http.config.file": optional(text, {
+    description:
+      "How to get into that Prometheus: user and password, or a token, certificates, headers, in the form of promtool's --http.config.file.",
+    valueHint: "FILE",
   }),
   wait: defaulted(durationFrom(0), "2m", {
     description: "How long to wait for Prometheus to be started and to load the blocks.",
@@ -99,10 +105,14 @@ export function restoreCommand({ log, checkWorkerUrl }: CommandContext): Command
       withChecks("structure", checkWorkerUrl, (checks) =>
         interruptible(async (signal) => {
           const { "prometheus-endpoint": endpoint, wait, json } = options;
+          const httpConfig = options["prometheus.http.config.file"];
+          if (httpConfig !== undefined && endpoint === undefined)
+            throw new UsageError("--prometheus.http.config.file needs --prometheus-endpoint");
+          const http = await openHttpConfig(httpConfig);
           const job = new RestoreJob(
             file,
             requestOf(options),
-            { endpoint, wait, json },
+            { endpoint, http, wait, json },
             { log, io, checks, signal },
           );
           if (options.check) return job.check();

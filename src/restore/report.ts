@@ -94,9 +94,15 @@ export function jsonOutcome(outcome: Restored | Recovered) {
 }
 
 /** The command that tells later whether Prometheus has loaded what was restored. */
-export function checkCommand(file: string, { dataDir, only }: Request, endpoint: string): string {
+export function checkCommand(
+  file: string,
+  { dataDir, only }: Request,
+  endpoint: string,
+  httpConfig: string | undefined,
+): string {
   const blocks = (only ?? []).map((ulid) => ` --block ${ulid}`).join("");
-  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)} --check`;
+  const http = httpConfig && ` --prometheus.http.config.file ${quote(httpConfig)}`;
+  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)}${http ?? ""} --check`;
 }
 
 function blockTable(blocks: readonly ChosenBlock[]): string {
