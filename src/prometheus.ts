@@ -112,7 +112,7 @@ export class Prometheus {
       if (cause instanceof Failure) throw cause;
       const UnreachableError = errorCode(cause) === "ECONNREFUSED" ? PrometheusNotRunning : Failure;
       throw new UnreachableError(
-        `can't reach Prometheus at ${this.shown}: ${noAnswerReason(cause)}: is Prometheus running, and is --prometheus-endpoint right?`,
+        `can't reach Prometheus at ${this.shown}: ${noAnswerReason(cause, url)}: is Prometheus running, and is --prometheus-endpoint right?`,
       );
     }
   }

@@ -186,7 +186,7 @@ export class Client {
       if (signal.aborted) throw signal.reason;
       if (cause instanceof Failure) throw cause;
       const failure = new Failure(
-        `${shown}: ${noAnswerReason(cause)}: is prombackup-server running there?`,
+        `${shown}: ${noAnswerReason(cause, url)}: is prombackup-server running there?`,
       );
       throw neverConnected(cause) ? retryable(failure) : again(method, failure);
     }

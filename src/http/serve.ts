@@ -3,6 +3,7 @@ import type { Server } from "bun";
 import { HEADERS } from "../api/contract.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { isLoopback } from "../lib/network/loopback.ts";
 import { resetConnection, resetConnections, unsentBytes } from "../lib/network/tcp.ts";
 import { startAutoprune } from "../snapshots/autoprune.ts";
 import { checkSnapshotDir } from "../snapshots/check-dir.ts";
@@ -59,14 +60,14 @@ export async function serve(settings: ServeSettings): Promise<void> {
   const state = State.open(settings.stateDir, settings.history, log);
   const app = new App(settings.app, state, log);
   const stopSignal = nextStopSignal();
-  await requireResolvable(settings.listen.hostname);
   const { hostname } = settings.listen;
+  const addresses = await resolved(hostname);
   const listener = new Listener(settings.listen, access.tls, handlers(app, access, settings));
   access.onTls((tls) => listener.replaceTls(tls));
   // The usual signal to read a configuration anew; without a handler it would end the process.
-  process.on("SIGHUP", () => void access.refresh());
-  const refresher = setInterval(() => void access.refresh(), ACCESS_INTERVAL_MS);
-  warnIfOpen(access, hostname, log);
+  process.on("SIGHUP", () => void access.refresh(true));
+  const refresher = setInterval(() => void access.refresh(true), ACCESS_INTERVAL_MS);
+  if (access.open && !addresses.every(isLoopback)) warnOfOpenness(hostname, log);
   log.info("listening", {
     address: shownAddress(hostname, listener.port),
     tls: access.tls === undefined ? undefined : true,
@@ -108,15 +109,16 @@ async function finishRemovals(snapshotDir: string, log: Log): Promise<void> {
   }
 }
 
-/** Bun tells a host that can't be resolved as a connection that was reset. */
-async function requireResolvable(hostname: string | undefined): Promise<void> {
-  if (hostname === undefined) return;
-  await lookup(hostname).catch((cause: unknown) => {
+/** The addresses of a host to listen on. Bun tells one that can't be resolved as a connection that was reset. */
+async function resolved(hostname: string | undefined): Promise<string[]> {
+  if (hostname === undefined) return ["::"];
+  const found = await lookup(hostname, { all: true }).catch((cause: unknown) => {
     throw new Failure(
       `can't listen on ${hostname}: the name can't be resolved: give --listen-address an address of this machine`,
       { cause },
     );
   });
+  return found.map(({ address }) => address);
 }
 
 /** What becomes of a request on the network: who may come in, the app's answer, a line in the log. */
@@ -128,7 +130,10 @@ function handlers(app: App, access: Access, { allowedHosts, log }: ServeSettings
       const connection = connectionOf(request, server);
       // Before a password is looked at: a browser sends it along, whoever made it send the request.
       const refusal = misdirected(request, allowedHosts) ?? crossSite(request);
+      // A password may wait for its check for longer than a connection may be silent.
+      server.timeout(request, 0);
       const admission = refusal === undefined ? await access.admit(request) : { refusal };
+      server.timeout(request, IDLE_SECONDS);
       const response =
         "refusal" in admission
           ? admission.refusal
@@ -144,9 +149,7 @@ function handlers(app: App, access: Access, { allowedHosts, log }: ServeSettings
   };
 }
 
-function warnIfOpen(access: Access, hostname: string | undefined, log: Log): void {
-  const loopback = hostname !== undefined && /^(?:localhost|127\.[\d.]+|::1)$/i.test(hostname);
-  if (loopback || !access.open) return;
+function warnOfOpenness(hostname: string | undefined, log: Log): void {
   log.warn(
     "everyone who reaches this address can take and remove snapshots: set basic_auth_users in a --web.config.file, or listen on loopback behind a proxy",
     { address: hostname ?? "all interfaces" },

@@ -5,7 +5,7 @@ import { freePort } from "../../scripts/free-port.ts";
 import { findPrometheus } from "../../scripts/prometheus.ts";
 import { archiveOf, blockNames, restore } from "../restore/support.ts";
 import { atEnd } from "../support/at-end.ts";
-import { selfSigned, signedBy } from "../support/certificates.ts";
+import { type Certificate, selfSigned, signedBy, withChain } from "../support/certificates.ts";
 import { cleanEnvironment, commandLine, run, startServer } from "../support/programs.ts";
 import { makeBlocks } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
@@ -124,8 +124,16 @@ basic_auth_users: {backup: ${HASH}}
       ["basic_auth: wrong-hunter2", url, 1, "basic_auth is not a mapping"],
       ["basic_auth: {username: a, passwort: wrong-hunter2}", url, 1, "basic_auth.passwort is not"],
       ["authorization: {type: Basic, credentials: wrong-hunter2}", url, 1, "use basic_auth"],
-      [`${basic}oauth2: {client_secret: wrong-hunter2}`, url, 1, "oauth2 is not a known key"],
-      [`${basic}proxy_url: x`, url, 1, "proxy_url is not a known key"],
+      [`${basic}oauth2: {client_secret: wrong-hunter2}`, url, 1, "oauth2 can't be honoured"],
+      [
+        `${basic}proxy_url: http://u:wrong-hunter2@x`,
+        url,
+        1,
+        "proxy_url can't be honoured: http_p",
+      ],
+      ["bearer_token: wrong-hunter2", url, 1, "use that"],
+      ["basic_auth: {username: a, wrong-hunter2}", url, 1, "another form than key: value"],
+      ["basic_auth: {username: a, wrong-hunter2: }", url, 1, "neither a known key nor has a value"],
       ["basic_auth: {username: a, password_file: none}", url, 1, "none can't be read"],
       ["http_headers: {Host: {values: [wrong-hunter2]}}", url, 1, "http_headers.Host can't be set"],
     ];
@@ -141,6 +149,151 @@ basic_auth_users: {backup: ${HASH}}
     const word = await run("prombackup", ["list", inUrl]);
     expect([word.status, word.stderr.includes("wrong-hunter2")]).toEqual([2, false]);
   }, 60_000);
+});
+
+/** Of the tests that need none of their own. */
+const dir = tempDir();
+
+describe("what promtool's file may hold", () => {
+  file(dir, "user", "alice\n");
+  file(dir, "secret", "se cret\r\n");
+  file(dir, "empty", "");
+
+  /** The headers that a file makes the client send, or why it sends nothing. */
+  async function sent(content: string): Promise<Headers | string> {
+    let got: Headers | undefined;
+    const server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: ({ headers }) => {
+        got = headers;
+        return Response.json({ snapshots: [] });
+      },
+    });
+    const args = ["list", "--server", server.url.href, "--http.config.file"];
+    const { stderr } = await run("prombackup", [...args, file(dir, "http.yml", content)]);
+    await server.stop(true);
+    return got ?? stderr;
+  }
+
+  const basic = (pair: string) => `Basic ${Buffer.from(pair).toString("base64")}`;
+  const honoured: [string, string | null][] = [
+    ["", null],
+    ["enable_http2: true\nfollow_redirects: false\nproxy_url: ''", null],
+    ["basic_auth: {username: alice, password: 'a:b'}", basic("alice:a:b")],
+    ["basic_auth: {username_file: user, password_file: secret}", basic("alice:se cret")],
+    ["basic_auth: {username: jürgen, password: pä€}", basic("jürgen:pä€")],
+    ["basic_auth: {username: alice}", basic("alice:")],
+    ["authorization: {credentials_file: secret}", "Bearer se cret"],
+    ["authorization: {type: Token, credentials: a}", "Token a"],
+    ["tls_config: {insecure_skip_verify: false, min_version: TLS12, max_version: TLS13}", null],
+  ];
+  test.each(honoured)("%j is honoured", async (content, authorization) => {
+    const headers = await sent(content);
+    expect(headers).toBeInstanceOf(Headers);
+    if (headers instanceof Headers) expect(headers.get("Authorization")).toBe(authorization);
+  });
+
+  const refused: [string, string][] = [
+    ["follow_redirects: true", "follow_redirects can't be honoured"],
+    ["no_proxy: a", "no_proxy can't be honoured"],
+    ["proxy_from_environment: true", "proxy_from_environment can't be honoured"],
+    ["proxy_connect_header: {a: [b]}", "proxy_connect_header can't be honoured"],
+    ["bearer_token_file: secret", "bearer_token_file is authorization.credentials_file"],
+    ["basic_auth: {password: a}", "basic_auth.username is missing or empty"],
+    ["basic_auth: {username: a, username_file: user}", "username_file and username exclude"],
+    ["basic_auth: {username_ref: a}", "basic_auth.username_ref is not a known key"],
+    ["basic_auth: {username: 12}", "basic_auth.username is not text: put it in quotes"],
+    ["authorization: {credentials_file: empty}", "authorization.credentials is missing or empty"],
+    ["tls_config: {min_version: TLS14}", "tls_config.min_version is not one of"],
+    ["tls_config: {next_protos: [a]}", "tls_config.next_protos is not a known key"],
+  ];
+  test.each(refused)("%j is refused by its name", async (content, message) => {
+    expect(await sent(content)).toContain(message);
+  });
+});
+
+describe.skipIf(!needs("openssl"))("the certificate of a server", () => {
+  const list = async (url: string, content: string, env = {}) => {
+    const args = ["list", "--server", url, "--http.config.file", file(dir, "http.yml", content)];
+    const { status, stderr } = await run("prombackup", args, { env });
+    return status === 0 ? "served" : stderr;
+  };
+  const serve = async ({ cert, key }: Certificate, more = "") => {
+    const web = file(
+      dir,
+      "web.yml",
+      `tls_server_config:\n  cert_file: ${cert}\n  key_file: ${key}\n${more}`,
+    );
+    return startServer([...NOWHERE, "--snapshot-dir", snapshotDir(), "--web.config.file", web]);
+  };
+  const FOR_SERVERS = { extensions: "subjectAltName=IP:127.0.0.1" };
+  const CA = { extensions: "basicConstraints=critical,CA:TRUE" };
+
+  test("is checked, whatever the environment says, and by the file's authority alone", async () => {
+    const [server, other] = [selfSigned("server", dir), selfSigned("other", dir)];
+    const { url } = await serve(server);
+    const unknown = expect.stringContaining("its certificate is of no known authority");
+    const careless = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
+    expect(await list(url, "", careless)).toEqual(unknown);
+    expect(await list(url, `tls_config: {ca_file: ${other.cert}}`, careless)).toEqual(unknown);
+    expect(await list(url, "tls_config: {insecure_skip_verify: true}")).toBe("served");
+    // As the system's own authorities.
+    const trusting = { SSL_CERT_FILE: server.cert };
+    expect(await list(url, "", trusting)).toBe("served");
+    expect(await list(url, `tls_config: {ca_file: ${other.cert}}`, trusting)).toEqual(unknown);
+  });
+
+  test("that has expired is told as such", async () => {
+    const root = selfSigned("root", dir);
+    const { url } = await serve(signedBy(root, "expired", dir, { ...FOR_SERVERS, days: -1 }));
+    const config = `tls_config: {ca_file: ${root.cert}}`;
+    expect(await list(url, config)).toContain("its certificate has expired");
+  });
+
+  test("is checked up to the root, which must be in ca_file", async () => {
+    const root = selfSigned("root", dir);
+    const intermediate = signedBy(root, "intermediate", dir, CA);
+    const leaf = withChain(signedBy(intermediate, "leaf", dir, FOR_SERVERS), intermediate);
+    const { url } = await serve(leaf);
+    expect(await list(url, `tls_config: {ca_file: ${root.cert}}`)).toBe("served");
+    expect(await list(url, `tls_config: {ca_file: ${intermediate.cert}}`)).toContain(
+      "tls_config.ca_file can't be honoured without the root: add the certificate of CN=root",
+    );
+  });
+
+  test("is never seen by versions of TLS that the file rules out", async () => {
+    const server = selfSigned("server", dir);
+    const { url } = await serve(server, "  max_version: TLS12\n");
+    const ca = `ca_file: ${server.cert}`;
+    expect(await list(url, `tls_config: {${ca}}`)).toBe("served");
+    expect(await list(url, `tls_config: {${ca}, min_version: TLS13}`)).toContain(
+      "the TLS handshake failed",
+    );
+  });
+});
+
+test("a password that a pipe holds is good for all requests of a command", async () => {
+  const dir = tempDir();
+  const prometheus = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => Response.json({ status: "success", data: { name: NAME } }),
+  });
+  atEnd(() => prometheus.stop(true));
+  const web = file(dir, "web.yml", `basic_auth_users: {backup: ${HASH}}\n`);
+  const { url } = await startServer([
+    ...["--prometheus-endpoint", prometheus.url.href],
+    ...["--snapshot-dir", snapshotDir(), "--web.config.file", web],
+  ]);
+  const http = file(dir, "http.yml", "basic_auth: {username: backup, password_file: /dev/fd/9}\n");
+  const target = ["--output", join(dir, "a.tar"), "--remove-snapshot"];
+  const command = ["create", "--server", url, "--http.config.file", http, ...target];
+  const { status, stderr } = await run("prombackup", command, {
+    under: ["bash", "-c", '"$@" 9< <(sleep 0.2; printf %s "$SECRET")', "bash"],
+    env: { SECRET: PASSWORD },
+  });
+  expect([status, stderr]).toEqual([0, expect.stringContaining("wrote")]);
 });
 
 test("a token, and headers of one's own, reach the server; no secret is in the process list", async () => {
@@ -311,6 +464,17 @@ describe.skipIf(!needs("prometheus", "openssl", "curl"))("a Prometheus with TLS 
     const withCa = ["--snapshot-dir", snapshots, "--prometheus.http.config.file", ca];
     const byUrl = await run("prombackup", ["create", ...inUrl, ...withCa, "--output", alone]);
     expect(byUrl.status).toBe(0);
+
+    // restore asks it for its configuration.
+    const into = ["--data-dir", join(dir, "restored"), "--prometheus-endpoint", url];
+    const restored = await run("prombackup", ["restore", byServer, ...into, "--dry-run", ...http]);
+    expect(restored.stderr).toContain("the archive has no block to restore");
+    expect(restored.stdout).toContain(`at ${url}/ keeps`);
+    const stranger = await run("prombackup", ["restore", byServer, ...into, ...withCa.slice(2)]);
+    expect([stranger.status, stranger.stderr]).toEqual([
+      1,
+      expect.stringContaining("give them by --prometheus.http.config.file"),
+    ]);
 
     const nobody = await run("prombackup", ["create", ...at, ...withCa, "--output", alone]);
     expect([nobody.status, nobody.stderr]).toEqual([

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -92,6 +92,40 @@ describe("no secret is told by a run of prombackup that fails", () => {
     const { status, stdout, stderr } = await run("prombackup", args, { env });
     expect(status).not.toBe(0);
     expect(stderr).not.toBe("");
+    expectNoSecrets(stdout + stderr);
+  });
+});
+
+describe("nor of a proxy that the environment names", () => {
+  // Answers as a proxy that wants another password.
+  const proxy = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data: (socket) => {
+        socket.end("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+      },
+    },
+  });
+  afterAll(() => proxy.stop(true));
+  const user = `alice:${SECRET}@`;
+  const proxies = [
+    `http://${user}127.0.0.1:${proxy.port}/`,
+    `http://${user}127.0.0.1:1/`,
+    `http://${user}proxy.invalid:3128`,
+    `http://${user}127.0.0.1:99999/`,
+    `socks5://${user}127.0.0.1:1/`,
+    `${user}127.0.0.1:1`,
+    `nonsense ${SECRET}`,
+  ];
+  const targets = ["http://prombackup.invalid/", `https://bob:${SECRET}@prombackup.invalid/`];
+  const cases = proxies.flatMap((each) => targets.map((target) => [each, target]));
+  test.each(cases)("%s for %s", async (named = "", target = "") => {
+    const env = { http_proxy: named, https_proxy: named };
+    const { status, stdout, stderr } = await run("prombackup", ["list", "--server", target], {
+      env,
+    });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^prombackup: /)]);
     expectNoSecrets(stdout + stderr);
   });
 });

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { selfSigned } from "../support/certificates.ts";
 import { run } from "../support/programs.ts";
+import { needs } from "../support/tools.ts";
 import { until } from "../support/until.ts";
-import { basic, hashes, NAME, replace, SECRET, setUp, start, status } from "./access-support.ts";
+import { basic, hashes, replace, SECRET, setUp, start, status } from "./access-support.ts";
+import { exchange } from "./support.ts";
 
 describe("users", () => {
   test("are let in with their password alone, to every page, with the file's headers", async () => {
@@ -51,6 +52,37 @@ describe("users", () => {
     expect(await status(url, basic("alice", long.slice(0, 71)))).toBe(401);
   });
 
+  test("are read from one header, in any of the forms that clients send", async () => {
+    const web = `basic_auth_users: {alice: ${hashes.low}, jürgen: ${hashes.low}, "a b": ${hashes.low}}\n`;
+    const { url } = await start(setUp(web));
+    const { Authorization: right } = basic("alice", SECRET);
+    const { Authorization: wrong } = basic("alice", "wrong");
+    const line = (value: string | undefined) => `Authorization: ${value}\r\n`;
+    const answers: [string, string, string][] = [
+      ["right", line(right), "200"],
+      [
+        "small letters",
+        line(right).replace(/^Authorization: Basic/, "authorization: basic"),
+        "200",
+      ],
+      ["UTF-8", line(basic("jürgen", SECRET)["Authorization"]), "200"],
+      ["a blank in the name", line(basic("a b", SECRET)["Authorization"]), "200"],
+      ["two, the first one right", line(right) + line(wrong), "401"],
+      ["two, the second one right", line(wrong) + line(right), "401"],
+      ["of a proxy", line(right).replace("Auth", "Proxy-Auth"), "401"],
+      ["folded", line(right).replace("Basic", "Basic\r\n"), "400"],
+      ["a blank before the colon", line(right).replace(":", " :"), "400"],
+      ["without end", line(basic("alice", "x".repeat(20_000))["Authorization"]), "431"],
+    ];
+    for (const [what, header, code] of answers) {
+      const answer = await exchange(
+        url,
+        `GET /-/healthy HTTP/1.1\r\nHost: x\r\n${header}Connection: close\r\n\r\n`,
+      );
+      expect([what, answer.split(" ")[1]]).toEqual([what, code]);
+    }
+  });
+
   test("change with the file; a broken file changes nothing and is logged once", async () => {
     const setup = setUp(`basic_auth_users: {alice: ${hashes.low}}\n`);
     const { url, log } = await start(setup);
@@ -81,80 +113,19 @@ describe("users", () => {
     expect(answers.filter((answer) => answer === 503).length).toBeGreaterThan(100);
   }, 60_000);
 
+  test("get an answer however long they wait for it", async () => {
+    const slow = await Bun.password.hash(SECRET, { algorithm: "bcrypt", cost: 14 });
+    const { url } = await start(setUp(`basic_auth_users: {alice: ${slow}}\n`));
+    const wrong = Array.from({ length: 8 }, (_, i) => status(url, basic("alice", `wrong${i}`)));
+    // The last one waits for some ten seconds, which is as long as a connection may be silent.
+    expect(await status(url, basic("alice", SECRET))).toBe(200);
+    expect(new Set(await Promise.all(wrong))).toEqual(new Set([401]));
+  }, 120_000);
+
   test("the many requests of a client that begins take one check", async () => {
     const { url } = await start(setUp(`basic_auth_users: {alice: ${hashes.usual}}\n`));
     const all = Array.from({ length: 50 }, () => status(url, basic("alice", SECRET)));
     expect(new Set(await Promise.all(all))).toEqual(new Set([200]));
-  });
-});
-
-describe("rights", () => {
-  const requests: [string, string][] = [
-    ["GET", "/"],
-    ["GET", "/metrics"],
-    ["GET", "/api/snapshots"],
-    ["GET", "/api/downloads"],
-    ["GET", "/api/download_status?id=x"],
-    ["POST", "/api/snapshot"],
-    ["GET", `/api/download?name=${NAME}`],
-    ["POST", "/api/prune?keep_within=1000000h"],
-    ["DELETE", "/api/snapshots/20250101T000000Z-0123456789abcdef"],
-    ["GET", "/-/healthy"],
-  ];
-  const allowed: Record<string, string[]> = {
-    reader: ["/", "/metrics", "/api/snapshots", "/api/downloads", "/api/download_status"],
-    creator: ["/api/download_status", "/api/snapshot", "/api/download"],
-    pruner: ["/api/prune", "/api/snapshots/20250101T000000Z-0123456789abcdef"],
-    none: [],
-  };
-
-  test("decide what each user may do; who isn't named may do everything", async () => {
-    const users = [...Object.keys(allowed), "other"].map((name) => `  ${name}: ${hashes.low}\n`);
-    const setup = setUp(`basic_auth_users:\n${users.join("")}`);
-    const file = join(setup.dir, "access.yml");
-    writeFileSync(
-      file,
-      "users:\n  reader: [read]\n  creator: [create]\n  pruner: [prune]\n  none: []\n",
-    );
-    const { url } = await start(setup, "--access-file", file);
-    for (const [user, paths] of Object.entries(allowed)) {
-      for (const [method, target] of requests) {
-        const response = await fetch(url + target, { method, headers: basic(user, SECRET) });
-        const path = target.split("?")[0] ?? "";
-        const may = paths.includes(path) || path === "/-/healthy";
-        const text = await response.text();
-        expect([user, method, path, response.status !== 403]).toEqual([user, method, path, may]);
-        if (!may) expect(text).toMatch(/^this user lacks the right "(read|create|prune)"/);
-      }
-    }
-    for (const [method, target] of requests) {
-      const response = await fetch(url + target, { method, headers: basic("other", SECRET) });
-      await response.body?.cancel();
-      expect([target, response.status]).not.toEqual([target, 403]);
-    }
-    replace(file, "");
-    expect(await status(`${url}/api/download?name=${NAME}`, basic("reader", SECRET))).toBe(403);
-    replace(file, "users:\n  reader: [read, create]\n  gone: [read]\n");
-    expect(await status(`${url}/api/download?name=${NAME}`, basic("reader", SECRET))).toBe(200);
-  });
-
-  test("without users, or with a right that there isn't, are refused at the start", async () => {
-    const setup = setUp("");
-    const file = join(setup.dir, "access.yml");
-    const args = ["--snapshot-dir", setup.snapshots, "--access-file", file];
-    writeFileSync(file, "users: {alice: [read]}\n");
-    const without = await run("prombackup-server", args);
-    expect([without.status, without.stderr]).toEqual([
-      1,
-      expect.stringContaining("name them under basic_auth_users"),
-    ]);
-    writeFileSync(setup.web, `basic_auth_users: {alice: ${hashes.low}}\n`);
-    writeFileSync(file, "users: {alice: [write]}\n");
-    const wrong = await run("prombackup-server", [...args, "--web.config.file", setup.web]);
-    expect([wrong.status, wrong.stderr]).toEqual([
-      1,
-      expect.stringContaining("users.alice holds something else than read, create, prune"),
-    ]);
   });
 });
 
@@ -181,13 +152,32 @@ describe("the start", () => {
     expect(await stop()).toBe(0);
   });
 
-  test("warns once where everyone may come in from outside, and nowhere else", async () => {
-    const warning = /level=WARN msg="everyone who reaches this address/g;
-    const open = setUp("");
+  const warning = /level=WARN msg="everyone who reaches this address/g;
+  const outside: [string, number][] = [
+    ["0.0.0.0:0", 1],
+    [":0", 1],
+    ["[::]:0", 1],
+    ["0:0", 1],
+    ["[::1]:0", 0],
+    ["[0:0:0:0:0:0:0:1]:0", 0],
+    ["[::ffff:127.0.0.1]:0", 0],
+    ["127.0.0.2:0", 0],
+    ["localhost:0", 0],
+  ];
+  test.each(outside)("on %s warns %d times that everyone may come in", async (address, times) => {
+    const { log } = await start(setUp(""), "--listen-address", address);
+    expect(log().match(warning)?.length ?? 0).toBe(times);
+  });
+
+  test("warns of TLS without users as well, and of nothing where there are some", async () => {
     const everywhere = ["--listen-address", "0.0.0.0:0"];
-    expect((await start(open, ...everywhere)).log().match(warning)?.length).toBe(1);
-    expect((await start(open)).log()).not.toMatch(warning);
     const closed = setUp(`basic_auth_users: {alice: ${hashes.low}}\n`);
     expect((await start(closed, ...everywhere)).log()).not.toMatch(warning);
+    if (!needs("openssl")) return;
+    const { cert, key } = selfSigned("server");
+    for (const more of ["", ", client_auth_type: RequestClientCert"]) {
+      const open = setUp(`tls_server_config: {cert_file: ${cert}, key_file: ${key}${more}}\n`);
+      expect((await start(open, ...everywhere)).log().match(warning)?.length).toBe(1);
+    }
   });
 });

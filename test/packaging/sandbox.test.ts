@@ -5,15 +5,19 @@ import { findPrometheus } from "../../scripts/prometheus.ts";
 import { type RunningPrometheus, startPrometheus } from "../../scripts/run-prometheus.ts";
 import { readCreatedName, readDownloadStatus } from "../../src/api/contract.ts";
 import { atEnd } from "../support/at-end.ts";
+import { selfSigned } from "../support/certificates.ts";
 import { compiledPrograms } from "../support/compiled.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
+import { until } from "../support/until.ts";
 import { sandbox } from "./sandbox.ts";
 import { readDefaults, readUnit } from "./unit.ts";
 
 const SERVER = "prombackup-server.service";
 const CREATE = "prombackup-create.service";
 const skip = !needs("systemd-analyze", "python3", "setpriv", "prometheus", "busybox", "unshare");
+
+const HASH = await Bun.password.hash("secret", { algorithm: "bcrypt", cost: 4 });
 
 /** Somebody without rights; undefined where we are that already. */
 const UID = process.getuid?.() === 0 ? 65534 : undefined;
@@ -51,7 +55,7 @@ async function startPrometheusAsUser(): Promise<RunningPrometheus> {
   return running;
 }
 
-async function startServer(prometheus: RunningPrometheus) {
+async function startServer(prometheus: RunningPrometheus, settings = {}) {
   const stateDir = ownDirectory();
   const command = [
     ...(await sandbox(SERVER, UID)),
@@ -64,6 +68,7 @@ async function startServer(prometheus: RunningPrometheus) {
     PROMBACKUP_SERVER_LISTEN_ADDRESS: "127.0.0.1:0",
     // As systemd joins what StateDirectory= names.
     STATE_DIRECTORY: `${stateDir}:${prometheus.snapshotDir}`,
+    ...settings,
   };
   const child = Bun.spawn(command, { cwd: "/", env, stdout: "ignore", stderr: "pipe" });
   atEnd(() => {
@@ -86,7 +91,7 @@ async function startServer(prometheus: RunningPrometheus) {
     await logged;
     return { status: await child.exited, log };
   };
-  return { url, pid: child.pid, stateDir, stop };
+  return { url, pid: child.pid, stateDir, stop, log: () => log };
 }
 
 describe("Under the unit's restrictions", () => {
@@ -123,6 +128,45 @@ describe("Under the unit's restrictions", () => {
     expect(log).not.toMatch(/level=(WARN|ERROR)/);
     expect(exit).toBe(0);
   });
+
+  test.skipIf(skip || !needs("openssl"))(
+    "the server reads a key of its user's alone, and ExecReload has it read anew",
+    async () => {
+      const prometheus = await startPrometheusAsUser();
+      const directory = ownDirectory();
+      const { cert, key } = selfSigned("server", directory);
+      const web = join(directory, "web.yml");
+      const write = (user: string) =>
+        writeFileSync(
+          web,
+          `tls_server_config: {cert_file: ${cert}, key_file: ${key}}\nbasic_auth_users: {${user}: ${HASH}}\n`,
+        );
+      write("before");
+      for (const path of [web, cert, key]) {
+        if (UID !== undefined) chownSync(path, UID, UID);
+        chmodSync(path, 0o400);
+      }
+      const settings = { PROMBACKUP_SERVER_WEB_CONFIG_FILE: web };
+      const server = await startServer(prometheus, settings);
+      const statusOf = async (user: string) => {
+        const response = await fetch(`${server.url.replace("http:", "https:")}/-/healthy`, {
+          headers: { Authorization: `Basic ${btoa(`${user}:secret`)}` },
+          tls: { ca: readFileSync(cert, "utf8") },
+        });
+        return response.status;
+      };
+      expect(await statusOf("before")).toBe(200);
+      chmodSync(web, 0o600);
+      write("after");
+      const [line = ""] = readUnit(SERVER).get("ExecReload") ?? [];
+      const command = line.replace("$MAINPID", String(server.pid)).split(" ");
+      const reloaded = await finish([...(await sandbox(SERVER, UID)), ...command], directory);
+      expect(reloaded).toMatchObject({ status: 0, stderr: "" });
+      await until(() => server.log().includes("access configuration read anew"));
+      expect([await statusOf("before"), await statusOf("after")]).toEqual([401, 200]);
+      expect((await server.stop()).status).toBe(0);
+    },
+  );
 
   test.skipIf(skip)(
     "the scheduled create writes a proven archive and keeps no snapshot",

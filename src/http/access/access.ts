@@ -32,7 +32,7 @@ export class Access {
     if (loaded.result instanceof Failure) throw loaded.result;
     this.#loaded = loaded;
     this.#config = loaded.result;
-    this.#users = usersOf(loaded.result);
+    this.#setUsers(loaded.result);
     this.#warnOfStrangers(loaded.strangers);
   }
 
@@ -55,11 +55,16 @@ export class Access {
     this.#onTls = change;
   }
 
-  /** Takes in what has changed in the files up to now. Never throws. */
-  async refresh(): Promise<void> {
+  /**
+   * Takes in what has changed in the files up to now. Never throws.
+   *
+   * @param again Read what is broken once more, changed or not: it may be that the system just
+   *   couldn't (too many open files, say).
+   */
+  async refresh(again = false): Promise<void> {
     // One that runs already may have looked at a file before it changed.
     await this.#refreshing;
-    this.#refreshing ??= this.#refresh().finally(() => {
+    this.#refreshing ??= this.#refresh(again).finally(() => {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
@@ -69,12 +74,11 @@ export class Access {
   async admit(request: Request): Promise<Admission> {
     await this.refresh();
     const users = this.#users;
-    const { rights } = this.#config;
     if (users === undefined) return { rights: ALL_RIGHTS, user: undefined };
     const credentials = basicCredentials(request.headers.get("Authorization"));
     try {
       if (credentials !== undefined && (await users.verify(credentials)))
-        return { rights: rights.get(credentials.user) ?? ALL_RIGHTS, user: credentials.user };
+        return this.#admission(credentials.user);
     } catch (error) {
       if (!(error instanceof TooManyChecks)) throw error;
       return { refusal: textResponse(503, error.message, { "Retry-After": "1" }) };
@@ -83,18 +87,25 @@ export class Access {
     return { refusal: textResponse(401, "Unauthorized", challenge) };
   }
 
+  #admission(user: string): Admission {
+    return { rights: this.#config.rights.get(user) ?? ALL_RIGHTS, user };
+  }
+
   /** Sets the headers that the file wants on every answer. */
   decorate(response: Response): Response {
     for (const [name, value] of this.#config.headers) response.headers.set(name, value);
     return response;
   }
 
-  async #refresh(): Promise<void> {
-    if (!(await this.#loaded.files.changed())) return;
-    this.#loaded = await loadAccess(this.paths);
+  async #refresh(again: boolean): Promise<void> {
+    const broken = again && this.#complaint !== undefined;
+    if (!broken && !(await this.#loaded.files.changed())) return;
+    this.#loaded = await loadAccess(this.paths, this.#loaded.files);
     try {
       if (this.#loaded.result instanceof Failure) throw this.#loaded.result;
       this.#apply(this.#loaded.result);
+      if (this.#complaint !== undefined)
+        this.log.info("the access configuration is in order again");
       this.#complaint = undefined;
     } catch (error) {
       this.#complain(errorText(error));
@@ -111,11 +122,24 @@ export class Access {
       throw new Failure("letting everyone in takes a restart of the server: no users are left");
     if (before.tls?.rejectUnauthorized && !next.tls?.rejectUnauthorized)
       throw new Failure("asking for no client certificate takes a restart of the server");
+    const unnamed = [...before.rights.keys()].filter(
+      (name) => next.users?.has(name) && !next.rights.has(name),
+    );
+    if (unnamed.length > 0)
+      throw new Failure(
+        `giving all rights to a user that --access-file has named takes a restart of the server: ${unnamed.join(", ")}`,
+      );
     if (next.tls !== undefined && !isDeepStrictEqual(next.tls, before.tls)) this.#onTls(next.tls);
-    if (!isDeepStrictEqual(next.users, before.users)) this.#users = usersOf(next);
+    this.#setUsers(next);
     this.#config = next;
     this.log.info("access configuration read anew");
     this.#warnOfStrangers(this.#loaded.strangers);
+  }
+
+  #setUsers({ users }: AccessConfig): void {
+    if (users === undefined) return;
+    if (this.#users === undefined) this.#users = new Users(users);
+    else this.#users.replace(users);
   }
 
   #complain(error: string): void {
@@ -130,8 +154,4 @@ export class Access {
         users: users.join(","),
       });
   }
-}
-
-function usersOf({ users }: AccessConfig): Users | undefined {
-  return users && new Users(users);
 }

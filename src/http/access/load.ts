@@ -21,9 +21,9 @@ export interface Loaded {
   readonly files: ConfigFiles;
 }
 
-/** Reads all of the files anew. */
-export async function loadAccess(paths: AccessPaths): Promise<Loaded> {
-  const files = new ConfigFiles();
+/** Reads all of the files. @param earlier How they were read before. */
+export async function loadAccess(paths: AccessPaths, earlier?: ConfigFiles): Promise<Loaded> {
+  const files = new ConfigFiles(earlier);
   try {
     const web = await readWeb(paths, files);
     const rights: UserRights =

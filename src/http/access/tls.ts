@@ -1,20 +1,21 @@
 import type { Section } from "../../lib/config/section.ts";
-import { type ReadText, readPem, requireCertificates, requirePair } from "../../lib/network/pem.ts";
+import {
+  type ReadText,
+  readPem,
+  requireAuthorities,
+  requireCertificates,
+  requirePair,
+} from "../../lib/network/pem.ts";
+import { readTlsVersions, type TlsVersions } from "../../lib/network/tls-versions.ts";
 
 /** How the listener speaks TLS, in the terms of Bun.serve. */
-export interface ServerTls {
+export interface ServerTls extends TlsVersions {
   readonly cert: string;
   readonly key: string;
-  /** Protocol versions as they stand on the wire. */
-  readonly minVersion: number;
-  readonly maxVersion: number;
   readonly ca?: string;
   readonly requestCert?: boolean;
   readonly rejectUnauthorized?: boolean;
 }
-
-const VERSIONS = { TLS10: 0x0301, TLS11: 0x0302, TLS12: 0x0303, TLS13: 0x0304 } as const;
-const VERSION_NAMES = ["TLS10", "TLS11", "TLS12", "TLS13"] as const;
 
 const CLIENT_AUTH_TYPES = [
   "NoClientCert",
@@ -25,18 +26,18 @@ const CLIENT_AUTH_TYPES = [
 ] as const;
 
 /** Bun gives the handler no word of the client's certificate, and no choice of these. */
-const NOT_HONOURED = ["cipher_suites", "curve_preferences", "client_allowed_sans"];
+const NOT_HONOURED = {
+  cipher_suites: "can't be honoured: remove it",
+  curve_preferences: "can't be honoured: remove it",
+  client_allowed_sans: "can't be honoured: remove it",
+};
 
 /** Reads `tls_server_config`. */
 export async function readTls(section: Section, readText: ReadText): Promise<ServerTls> {
-  for (const key of NOT_HONOURED) {
-    if (section.keys.includes(key)) throw section.refuse(key, "can't be honoured: remove it");
-  }
+  section.notHonoured(NOT_HONOURED);
   // Since Go 1.17 it changes nothing in Prometheus either.
   section.boolean("prefer_server_cipher_suites");
-  const minimum = VERSIONS[section.word("min_version", VERSION_NAMES) ?? "TLS12"];
-  const maximum = VERSIONS[section.word("max_version", VERSION_NAMES) ?? "TLS13"];
-  if (maximum < minimum) throw section.refuse("max_version", "is below min_version");
+  const versions = readTlsVersions(section);
   const cert = await readPem(section, "cert", readText);
   const key = await readPem(section, "key", readText);
   const clients = await clientCertificates(section, readText);
@@ -44,14 +45,16 @@ export async function readTls(section: Section, readText: ReadText): Promise<Ser
   if (cert === undefined) throw section.refuse("cert_file", "is missing");
   if (key === undefined) throw section.refuse("key_file", "is missing");
   requirePair(cert, key, section);
-  return { cert: cert.text, key: key.text, minVersion: minimum, maxVersion: maximum, ...clients };
+  return { cert: cert.text, key: key.text, ...versions, ...clients };
 }
 
 async function clientCertificates(
   section: Section,
   readText: ReadText,
 ): Promise<Pick<ServerTls, "ca" | "requestCert" | "rejectUnauthorized">> {
-  const type = section.word("client_auth_type", CLIENT_AUTH_TYPES) ?? "NoClientCert";
+  const type =
+    (section.text("client_auth_type") && section.word("client_auth_type", CLIENT_AUTH_TYPES)) ||
+    "NoClientCert";
   const ca = await readPem(section, "client_ca", readText);
   if (ca !== undefined) requireCertificates(ca, section);
   if (ca !== undefined && type === "NoClientCert")
@@ -64,6 +67,7 @@ async function clientCertificates(
     case "RequireAndVerifyClientCert":
       if (ca === undefined)
         throw section.refuse("client_ca_file", "is missing: client_auth_type needs it");
+      requireAuthorities(ca, section);
       return { ca: ca.text, requestCert: true, rejectUnauthorized: true };
     default:
       throw section.refuse(

@@ -21,6 +21,7 @@ const MAX_PASSWORD_BYTES = 72;
  * a flood takes one core at the most. Who was let in once isn't checked again and passes any flood.
  */
 export class Users {
+  #hashes: ReadonlyMap<string, string>;
   readonly #turns = new Turns();
   readonly #secret = randomBytes(32);
   /** Digests of what was right. Passwords themselves are never kept. */
@@ -29,7 +30,14 @@ export class Users {
   readonly #running = new Map<string, Promise<boolean>>();
 
   /** @param hashes by user; at least one */
-  constructor(private readonly hashes: ReadonlyMap<string, string>) {}
+  constructor(hashes: ReadonlyMap<string, string>) {
+    this.#hashes = hashes;
+  }
+
+  /** From now on these count, at least one. Who is in, and whose hash is the same, isn't checked again. */
+  replace(hashes: ReadonlyMap<string, string>): void {
+    this.#hashes = hashes;
+  }
 
   /**
    * Whether the password is the user's. An unknown user costs the same work as a known one.
@@ -37,27 +45,31 @@ export class Users {
    * @throws TooManyChecks
    */
   async verify({ user, password }: Credentials): Promise<boolean> {
-    // Of a digest of the name, so that no part of a password can pass for a part of a name.
-    const digest = this.#digest(this.#digest(user), password);
+    const hash = this.#hashes.get(user);
+    const checked = password.subarray(0, MAX_PASSWORD_BYTES);
+    // Of digests, so that no part of a password can pass for a part of a name.
+    const digest = this.#digest(this.#digest(user), this.#digest(hash ?? ""), checked);
     if (this.#right.has(digest)) return true;
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
     if (this.#turns.waiting >= MAX_WAITING)
       throw new TooManyChecks("too many passwords wait to be checked: try again");
-    const check = this.#check(user, password, digest).finally(() => this.#running.delete(digest));
+    const check = this.#check(user, hash, checked)
+      .then((right) => {
+        if (right) this.#remember(digest);
+        return right;
+      })
+      .finally(() => this.#running.delete(digest));
     this.#running.set(digest, check);
     return check;
   }
 
-  async #check(user: string, password: Uint8Array, digest: string): Promise<boolean> {
+  async #check(user: string, hash: string | undefined, password: Uint8Array): Promise<boolean> {
     const endTurn = await this.#turns.take(new AbortController().signal);
     try {
-      const hash = this.hashes.get(user);
-      const checked = password.subarray(0, MAX_PASSWORD_BYTES);
-      const equal = await Bun.password.verify(checked, hash ?? this.#decoy(user), "bcrypt");
-      if (!equal || hash === undefined) return false;
-      this.#remember(digest);
-      return true;
+      const equal = await Bun.password.verify(password, hash ?? this.#decoy(user), "bcrypt");
+      // It may have waited for long, and the user have got another password.
+      return equal && hash !== undefined && hash === this.#hashes.get(user);
     } finally {
       endTurn();
     }
@@ -65,7 +77,7 @@ export class Users {
 
   /** Another user's hash, always the same one: costs may differ, and mustn't tell who is known. */
   #decoy(user: string): string {
-    const hashes = [...this.hashes.values()];
+    const hashes = [...this.#hashes.values()];
     const chosen = Number.parseInt(this.#digest(user).slice(0, 8), 16) % hashes.length;
     return hashes[chosen] ?? "";
   }

@@ -22,8 +22,7 @@ export async function readWebConfig(path: string, files: ConfigFiles): Promise<W
   const tls = top.section("tls_server_config");
   const http = top.section("http_server_config");
   const users = top.section("basic_auth_users");
-  if (top.keys.includes("rate_limit"))
-    throw top.refuse("rate_limit", "can't be honoured: remove it");
+  top.notHonoured({ rate_limit: "can't be honoured: remove it" });
   top.end();
   return {
     tls: tls && (await readTls(tls, (file) => files.text(besideFile(path, file)))),

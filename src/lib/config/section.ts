@@ -42,12 +42,6 @@ export class Section {
     return value;
   }
 
-  requiredText(key: string): string {
-    const value = this.text(key);
-    if (value === undefined || value === "") throw this.refuse(key, "is missing or empty");
-    return value;
-  }
-
   boolean(key: string): boolean | undefined {
     const value = this.#value(key);
     if (value == null) return undefined;
@@ -74,6 +68,15 @@ export class Section {
     return word;
   }
 
+  /** Refuses keys that ask for what isn't done, each with what to say of it. An empty one asks for nothing. */
+  notHonoured(reasons: Readonly<Record<string, string>>): void {
+    for (const [key, reason] of Object.entries(reasons)) {
+      const value = this.#value(key);
+      const empty = value == null || value === "" || (Array.isArray(value) && value.length === 0);
+      if (!empty) throw this.refuse(key, reason);
+    }
+  }
+
   /** At most one of these keys may be there. */
   exclusive(...keys: string[]): void {
     const [first, second] = keys.filter((key) => this.has(key));
@@ -84,7 +87,13 @@ export class Section {
   /** Ends the reading: a key that nothing asked for is an error. */
   end(): void {
     const unknown = this.keys.find((key) => !this.#asked.has(key));
-    if (unknown !== undefined) throw this.refuse(unknown, "is not a known key");
+    if (unknown === undefined) return;
+    // Where a colon was forgotten, a secret may stand in a key's place.
+    if (this.path !== "" && this.values.get(unknown) === null)
+      throw new Failure(
+        `${this.file}: ${this.path} holds something that is neither a known key nor has a value`,
+      );
+    throw this.refuse(unknown, "is not a known key");
   }
 
   refuse(key: string, reason: string): Failure {

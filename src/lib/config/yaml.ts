@@ -1,65 +1,55 @@
 import { errorText, Failure } from "../errors.ts";
 import { Section } from "./section.ts";
-
-/** More than any configuration; what is larger is something else. */
-const MAX_CHARACTERS = 1024 * 1024;
+import { writtenKeys } from "./yaml-keys.ts";
 
 /**
  * Reads a YAML document whose top is a mapping, strictly: Bun's parser takes the last of two equal
- * keys, any number of documents, and an empty file for null.
+ * keys, 007 for the key 7, any number of documents, and an empty file for null.
  *
  * @param file What messages call it.
  * @throws Failure that names the file; never with a value in it, since values may be secrets
  */
 export function parseYaml(text: string, file: string): Section {
-  if (text.length > MAX_CHARACTERS) throw new Failure(`${file}: it is over 1 MiB`);
-  const twice = repeatedKey(text);
-  if (twice !== undefined)
-    throw new Failure(`${file}: line ${twice.line}: ${twice.key} is repeated`);
   let value: unknown;
   try {
     value = Bun.YAML.parse(text);
   } catch (cause) {
     throw new Failure(`${file}: ${errorText(cause)}`);
   }
-  return Section.of(value ?? {}, file);
+  const section = Section.of(value ?? {}, file);
+  const trouble = dubiousKey(text, value);
+  if (trouble !== undefined) throw new Failure(`${file}: ${trouble}`);
+  return section;
 }
 
-/** A key that ends beyond is none to the search for repeated ones, whose time grows by the square. */
-const MAX_KEY = 500;
-
-interface Level {
-  readonly indent: number;
-  readonly keys: Set<string>;
-}
-
-/** A key of a mapping in block style, plain or quoted, and what follows it on its line. */
-const KEY =
-  /^( *)((?:- +)*)("[^"]*"|'[^']*'|[^\s"'#[\]{},&*!|>@`%-][^#]*?|-[^\s#][^#]*?) *:(?: +(.*))?$/;
-
-/** Finds a key that a mapping in block style holds twice; flow style is left to itself. */
-function repeatedKey(text: string): { key: string; line: number } | undefined {
-  let levels: Level[] = [];
-  let scalarIndent: number | undefined;
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    const own = line.search(/[^ ]/);
-    if (own === -1 || (scalarIndent !== undefined && own > scalarIndent)) continue;
-    scalarIndent = undefined;
-    const [, spaces = "", dashes = "", key, rest = ""] = KEY.exec(line.slice(0, MAX_KEY)) ?? [];
-    if (key === undefined) {
-      levels = levels.filter(({ indent }) => indent <= own && !line.startsWith("---"));
-      continue;
-    }
-    const indent = spaces.length + dashes.length;
-    // A dash begins a new mapping at its own place.
-    const kept = dashes === "" ? indent : spaces.length - 1;
-    levels = levels.filter((level) => level.indent <= kept);
-    const level = levels.find((each) => each.indent === indent) ?? { indent, keys: new Set() };
-    if (!levels.includes(level)) levels.push(level);
-    const name = key.replace(/^(["'])(.*)\1$/, "$2");
-    if (level.keys.has(name)) return { key: name, line: index + 1 };
-    level.keys.add(name);
-    if (/^(?:[&!]\S+ +)*[|>][-+\d]*(?: +#.*)?$/.test(rest)) scalarIndent = spaces.length;
+/** Compares the keys that were read with those that stand in the text. */
+function dubiousKey(text: string, value: unknown): string | undefined {
+  const read = keysRead(value);
+  const lines = new Map<string, number[]>();
+  for (const { name, line } of writtenKeys(text)) {
+    // It takes in the keys of another mapping.
+    if (name === "<<") continue;
+    const mappings = read.get(name) ?? 0;
+    if (mappings === 0)
+      return `line ${line}: a key is not read as it stands there: put it in quotes`;
+    lines.set(name, [...(lines.get(name) ?? []), line]);
+  }
+  for (const [name, mappings] of read) {
+    const written = lines.get(name) ?? [];
+    if (written.length === 0) return "a key stands there in another form than key: value";
+    if (written.length > mappings) return `${name} is repeated: lines ${written.join(", ")}`;
   }
   return undefined;
+}
+
+/** The names of all keys, and in how many mappings each is. */
+function keysRead(value: unknown, counts = new Map<string, number>(), known = new Set<unknown>()) {
+  if (typeof value !== "object" || value === null || known.has(value)) return counts;
+  // What aliases lead to is one thing, however often it is found.
+  known.add(value);
+  for (const [name, within] of Object.entries(value)) {
+    if (!Array.isArray(value)) counts.set(name, (counts.get(name) ?? 0) + 1);
+    keysRead(within, counts, known);
+  }
+  return counts;
 }

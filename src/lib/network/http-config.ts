@@ -1,7 +1,7 @@
-import { stat } from "node:fs/promises";
 import { besideFile, ConfigFiles } from "../config/config-files.ts";
 import type { Section } from "../config/section.ts";
-import { type ReadText, readPem, requireCertificates, requirePair } from "./pem.ts";
+import { type ReadText, readPem, requireAuthorities, requirePair } from "./pem.ts";
+import { readTlsVersions, type TlsVersions } from "./tls-versions.ts";
 
 /** What requests to a server need besides its URL. */
 export interface HttpSettings {
@@ -10,12 +10,12 @@ export interface HttpSettings {
 }
 
 /** In the terms of Bun's fetch. */
-interface ClientTls {
+interface ClientTls extends TlsVersions {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
   readonly serverName?: string;
-  readonly rejectUnauthorized?: boolean;
+  readonly rejectUnauthorized: boolean;
 }
 
 /**
@@ -25,49 +25,67 @@ interface ClientTls {
  */
 export class HttpConfig {
   private constructor(
-    private readonly path: string,
-    /** What a pipe held, which can be read only once. */
-    private readonly fixed?: HttpSettings,
+    /** As it was given. */
+    readonly path: string,
+    private readonly files: ConfigFiles,
   ) {}
 
   /** @throws Failure that names the key of what is malformed, unknown, or can't be honoured */
   static async open(path: string): Promise<HttpConfig> {
-    const config = new HttpConfig(path);
-    const settings = await config.settings();
-    const lasting = await stat(path).then((found) => found.isFile());
-    return lasting ? config : new HttpConfig(path, settings);
+    const files = new ConfigFiles();
+    await readSettings(path, files);
+    return new HttpConfig(path, files);
   }
 
   /** @throws Failure, never with a secret in it */
-  async settings(): Promise<HttpSettings> {
-    if (this.fixed !== undefined) return this.fixed;
-    const files = new ConfigFiles();
-    const top = await files.yaml(this.path);
-    const readText: ReadText = (path) => files.text(besideFile(this.path, path));
-    top.exclusive("basic_auth", "authorization");
-    const basic = top.section("basic_auth");
-    const authorization = top.section("authorization");
-    const tls = top.section("tls_config");
-    const headers = top.section("http_headers");
-    top.end();
-    return {
-      headers: {
-        ...(headers && (await readHeaders(headers, readText))),
-        ...(basic && (await readBasicAuth(basic, readText))),
-        ...(authorization && (await readAuthorization(authorization, readText))),
-      },
-      tls: tls && (await readTls(tls, readText)),
-    };
+  settings(): Promise<HttpSettings> {
+    return readSettings(this.path, new ConfigFiles(this.files));
   }
+}
+
+const PROXIES = "can't be honoured: http_proxy, https_proxy and NO_PROXY in the environment are";
+const NOT_HONOURED = {
+  oauth2: "can't be honoured: use basic_auth or authorization",
+  bearer_token: "is authorization.credentials by its old name: use that",
+  bearer_token_file: "is authorization.credentials_file by its old name: use that",
+  proxy_url: PROXIES,
+  no_proxy: PROXIES,
+  proxy_from_environment: PROXIES,
+  proxy_connect_header: PROXIES,
+};
+
+async function readSettings(path: string, files: ConfigFiles): Promise<HttpSettings> {
+  const top = await files.yaml(path);
+  const readText: ReadText = (file) => files.text(besideFile(path, file));
+  top.notHonoured(NOT_HONOURED);
+  top.exclusive("basic_auth", "authorization");
+  const basic = top.section("basic_auth");
+  const authorization = top.section("authorization");
+  const tls = top.section("tls_config");
+  const headers = top.section("http_headers");
+  // An offer, which is never made.
+  top.boolean("enable_http2");
+  if (top.boolean("follow_redirects"))
+    throw top.refuse("follow_redirects", "can't be honoured: redirects are never followed");
+  top.end();
+  return {
+    headers: {
+      ...(headers && (await readHeaders(headers, readText))),
+      ...(basic && (await readBasicAuth(basic, readText))),
+      ...(authorization && (await readAuthorization(authorization, readText))),
+    },
+    tls: tls && (await readTls(tls, readText)),
+  };
 }
 
 async function readBasicAuth(
   section: Section,
   readText: ReadText,
 ): Promise<Record<string, string>> {
-  const username = section.requiredText("username");
+  const username = await secret(section, "username", readText);
   const password = await secret(section, "password", readText);
   section.end();
+  if (!username) throw section.refuse("username", "is missing or empty");
   if (username.includes(":")) throw section.refuse("username", "holds a colon");
   return { Authorization: basicAuthorization(username, password ?? "") };
 }
@@ -85,7 +103,7 @@ async function readAuthorization(
   const credentials = await secret(section, "credentials", readText);
   section.end();
   if (type.toLowerCase() === "basic") throw section.refuse("type", "is basic: use basic_auth");
-  if (credentials === undefined) throw section.refuse("credentials", "is missing");
+  if (!credentials) throw section.refuse("credentials", "is missing or empty");
   return { Authorization: sendable(section, "credentials", `${type} ${credentials}`) };
 }
 
@@ -114,16 +132,18 @@ async function readTls(section: Section, readText: ReadText): Promise<ClientTls>
   const key = await readPem(section, "key", readText);
   const serverName = section.text("server_name");
   const insecure = section.boolean("insecure_skip_verify") ?? false;
+  const versions = readTlsVersions(section);
   section.end();
-  if (ca !== undefined) requireCertificates(ca, section);
+  if (ca !== undefined) requireAuthorities(ca, section);
   if (cert !== undefined && key === undefined) throw section.refuse("key_file", "is missing");
   if (key !== undefined && cert === undefined) throw section.refuse("cert_file", "is missing");
   if (cert !== undefined && key !== undefined) requirePair(cert, key, section);
   return {
+    ...versions,
     ...(ca && { ca: ca.text }),
     ...(cert && key && { cert: cert.text, key: key.text }),
     ...(serverName && { serverName }),
-    ...(insecure && { rejectUnauthorized: false }),
+    rejectUnauthorized: !insecure,
   };
 }
 

@@ -1,5 +1,6 @@
 import { errorCode, errorText } from "../errors.ts";
 import { basicAuthorization, type HttpConfig } from "./http-config.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** Whether a request that failed can't have arrived anywhere. */
 export function neverConnected(cause: unknown): boolean {
@@ -30,7 +31,8 @@ export async function sendRequest(
     ...fetchOptions(url),
     ...init,
     headers: { ...fromUrl, ...settings?.headers },
-    ...(settings?.tls && { tls: settings.tls }),
+    // Said in any case: NODE_TLS_REJECT_UNAUTHORIZED in the environment mustn't turn it off.
+    tls: settings?.tls ?? { rejectUnauthorized: true },
   });
 }
 
@@ -50,32 +52,40 @@ function decoded(part: string): string {
  */
 function fetchOptions(url: URL): BunFetchRequestInit {
   // Bun's types don't know of it.
-  const direct: object = isLoopback(url.hostname) ? { proxy: false } : {};
+  const direct: object = isThisMachine(url.hostname) ? { proxy: false } : {};
   return { redirect: "manual", keepalive: false, ...{ timeout: false }, ...direct };
 }
 
-function isLoopback(hostname: string): boolean {
-  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/i.test(hostname);
+function isThisMachine(hostname: string): boolean {
+  return /^(?:.*\.)?localhost$/i.test(hostname) || isLoopback(hostname.replace(/^\[|\]$/g, ""));
 }
 
 /**
  * Why a request got no answer. Bun's own words for it hold advice for programmers and a guess; the
  * code tells.
  */
-export function noAnswerReason(cause: unknown): string {
+export function noAnswerReason(cause: unknown, { protocol }: URL): string {
   switch (errorCode(cause)) {
     case "ECONNREFUSED":
       return "nothing listens there";
     case "ECONNRESET":
-      return "the connection was closed before there was an answer";
+      // With TLS, a server takes a certificate first, and closes the connection if it isn't one of its own.
+      return protocol === "https:"
+        ? "the connection was closed before there was an answer, as it is where a client certificate isn't taken"
+        : "the connection was closed before there was an answer";
     case "ENOTFOUND":
       return "the host name can't be resolved";
     case "EPROTO":
       return "the TLS handshake failed: is it http:// there, or is a client certificate wanted?";
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return "its certificate is for another name: tls_config.server_name of the HTTP configuration file can tell which";
+    case "CERT_HAS_EXPIRED":
+      return "its certificate has expired";
+    case "CERT_NOT_YET_VALID":
+      return "its certificate isn't valid yet: is this machine's clock right?";
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
       return "its certificate is of no known authority: tls_config.ca_file of the HTTP configuration file can name it";

@@ -50,6 +50,28 @@ describe("the work of a check", () => {
     expect(await users.verify(credentials("alice\0a", "b"))).toBe(false);
   });
 
+  test("is of what bcrypt knows of a password, so that what is behind it makes no new one", async () => {
+    const long = "x".repeat(72);
+    const hash = await Bun.password.hash(long, { algorithm: "bcrypt", cost: 4 });
+    const users = new Users(new Map([["alice", hash]]));
+    for (let i = 0; i < 5; i++)
+      expect(await users.verify(credentials("alice", `${long}${i}`))).toBe(true);
+    expect(verify.mock.calls.length).toBe(1);
+  });
+
+  test("isn't done again for who is in, when other users change", async () => {
+    const users = new Users(HASHES);
+    expect(await users.verify(credentials("alice", "right"))).toBe(true);
+    users.replace(new Map([...HASHES, ["carol", low ?? ""]]));
+    // Not even while so many passwords are tried that others are refused.
+    const flood = Array.from({ length: 20 }, (_, i) => users.verify(credentials("bob", `${i}`)));
+    verify.mockClear();
+    expect(await users.verify(credentials("alice", "right"))).toBe(true);
+    await Promise.allSettled(flood);
+    expect(verify.mock.calls.map(([, hash]) => hash)).not.toContain(HASHES.get("alice"));
+    expect(await users.verify(credentials("carol", "right"))).toBe(true);
+  });
+
   test("is shared by those who ask the same at once, and refused beyond a few who wait", async () => {
     const users = new Users(HASHES);
     const same = Array.from({ length: 100 }, () => users.verify(credentials("alice", "right")));
@@ -65,6 +87,32 @@ describe("the work of a check", () => {
   });
 });
 
+describe("a password that is changed, or whose user is removed", () => {
+  const other = Bun.password.hashSync("other", { algorithm: "bcrypt", cost: 4 });
+  const after: [string, Map<string, string>][] = [
+    ["changed", new Map([...HASHES, ["alice", other]])],
+    ["removed", new Map([["bob", high ?? ""]])],
+  ];
+  test.each(after)("%s: it is out at once", async (_, hashes) => {
+    const users = new Users(HASHES);
+    expect(await users.verify(credentials("alice", "right"))).toBe(true);
+    users.replace(hashes);
+    expect(await users.verify(credentials("alice", "right"))).toBe(false);
+    users.replace(HASHES);
+    expect(await users.verify(credentials("alice", "right"))).toBe(true);
+  });
+
+  test.each(after)("%s: so is one that waits for its check", async (_, hashes) => {
+    const users = new Users(HASHES);
+    const before = users.verify(credentials("bob", "wrong"));
+    const waiting = users.verify(credentials("alice", "right"));
+    users.replace(hashes);
+    expect(await waiting).toBe(false);
+    await before;
+    expect(await users.verify(credentials("alice", "right"))).toBe(false);
+  });
+});
+
 describe("an Authorization header", () => {
   const encoded = (text: string) => Buffer.from(text).toString("base64");
   const read: [string, string, string][] = [
@@ -72,6 +120,8 @@ describe("an Authorization header", () => {
     [`bAsIc  ${encoded("alice:a:b")} `, "alice", "a:b"],
     [`Basic ${encoded(":")}`, "", ""],
     [`Basic ${encoded("jürgen:pä€")}`, "jürgen", "pä€"],
+    [`Basic ${encoded("alice:se").replace(/=/g, "")}`, "alice", "se"],
+    [`Basic ${encoded(`alice:${"x".repeat(9000)}`)}`, "alice", "x".repeat(9000)],
   ];
   test.each(read)("%s is read", (header, user, password) => {
     const found = basicCredentials(header);
@@ -84,6 +134,10 @@ describe("an Authorization header", () => {
     "Basic",
     "Basic =",
     "Basic a b",
+    `Basic ${encoded("alice:secret")}, Basic ${encoded("alice:secret")}`,
+    `Basic ${encoded("alice:secret")},`,
+    `Basic\t${encoded("alice:secret")}`,
+    `Basic${encoded("alice:secret")}`,
     `Basic ${encoded("alice")}`,
     "Bearer YTpi",
   ])("%j is none", (header) => {

@@ -32,6 +32,17 @@ describe("without TLS", () => {
     expect(await read("")).toEqual(nothing);
     expect(await read("basic_auth_users:\ntls_server_config: {}\n")).toEqual(nothing);
     expect(await read("http_server_config: {http2: true}")).toEqual(nothing);
+    expect(await read("# nothing\n---\nrate_limit:\n")).toEqual(nothing);
+  });
+
+  test("the names of users are read as they stand, in any form of the file", async () => {
+    const names = async (text: string) => [...((await read(text)).users?.keys() ?? [])];
+    expect(await names(`basic_auth_users: {123: ${HASH}, yes: ${HASH}}`)).toEqual(["123", "yes"]);
+    expect(await names(`basic_auth_users:\n  jürgen: ${HASH}\n`)).toEqual(["jürgen"]);
+    expect(await names(`basic_auth_users:\r\n  a: ${HASH}\r\n`)).toEqual(["a"]);
+    expect(await names(`\uFEFFbasic_auth_users:\n  'a b': ${HASH}\n`)).toEqual(["a b"]);
+    expect(await names(`basic_auth_users:\n  a: &h ${HASH}\n  b: *h\n`)).toEqual(["a", "b"]);
+    expect(await names(`basic_auth_users:\n  "007": ${HASH}\n`)).toEqual(["007"]);
   });
 
   test("users and headers are read", async () => {
@@ -62,7 +73,13 @@ describe("without TLS", () => {
     ["basic_auth_users: {alice: $argon2id$v=19$m=1$a$b}", "is not a bcrypt hash"],
     [`basic_auth_users: {alice: ${HASH.replace("$10$", "$15$")}}`, "cost 15, which can't be"],
     [`basic_auth_users: {"a:b": ${HASH}}`, "is no user name"],
-    [`basic_auth_users:\n  a: ${HASH}\n  b: ${HASH}\n  a: ${HASH}\n`, "line 4: a is repeated"],
+    [`basic_auth_users: {"": ${HASH}}`, "is no user name"],
+    ['basic_auth_users: {alice: ""}', "basic_auth_users.alice is not a bcrypt hash"],
+    ["basic_auth_users:\n  alice:\n", "basic_auth_users.alice is not a bcrypt hash"],
+    [`basic_auth_users:\n  007: ${HASH}\n`, "line 2: a key is not read as it stands there"],
+    [`basic_auth_users: {a: ${HASH}, a: ${HASH}}`, "a is repeated"],
+    [`basic_auth_users:\n\ta: ${HASH}\n`, "YAML Parse error"],
+    [`basic_auth_users:\n  a: ${HASH}\n  b: ${HASH}\n  a: ${HASH}\n`, "a is repeated: lines 2, 4"],
     ["http_server_config: {http2: maybe}", "http_server_config.http2 is neither true nor false"],
     ["http_server_config: {http3: true}", "http_server_config.http3 is not a known key"],
     ["http_server_config: {headers: {Server: x}}", "headers.Server is not a known key"],
@@ -110,12 +127,25 @@ describe.skipIf(skip)("tls_server_config", () => {
     expect([request.tls?.requestCert, request.tls?.rejectUnauthorized]).toEqual([true, false]);
   });
 
+  test("asks for nothing with an empty key", async () => {
+    const { tls } = await read(
+      `${TLS}  cipher_suites: []\n  curve_preferences:\n  client_auth_type: ""\n  client_ca_file: ""\n`,
+    );
+    expect(tls?.requestCert).toBeUndefined();
+  });
+
   const refused: [string, string][] = [
+    ["tls_server_config: {min_version: TLS13}", "tls_server_config.cert_file is missing"],
     ["tls_server_config: {cert_file: server.crt}", "tls_server_config.key_file is missing"],
     ["tls_server_config: {key_file: server.key}", "tls_server_config.cert_file is missing"],
     [`${TLS}  cert: x\n`, "tls_server_config.cert_file and cert exclude each other"],
     [TLS.replace("server.crt", "none.crt"), "none.crt can't be read: it is not there"],
-    [TLS.replace("server.key", "other.key"), "key_file is not the private key of the certificate"],
+    [TLS.replace("server.key", "other.key"), "key_file is not the private key of the first certif"],
+    [`${TLS}  client_auth_type: RequireClientCert\n`, "client_auth_type is not one of"],
+    [
+      `${TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: signed.crt\n`,
+      "client_ca_file can't be honoured without the root: add the certificate of CN=server, which has signed CN=signed",
+    ],
     [TLS.replace("server.key", "server.crt"), "key_file holds no private key"],
     [TLS.replace("server.crt", "server.key"), "cert_file holds no certificate"],
     [`${TLS}  client_auth_type: RequireAnyClientCert\n`, "RequireAnyClientCert can't be honoured"],
