@@ -1,10 +1,12 @@
 import { describe, expect } from "bun:test";
 import { mkdirSync, readdirSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { atEnd } from "../support/at-end.ts";
 import { cleanEnvironment, commandLine } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { fault } from "./fault.ts";
+import { canMount, tmpfs } from "./mounts.ts";
 
 const NAME = "20260101T000000Z-0123456789abcdef";
 const BODY = new Uint8Array(100_000).fill(7);
@@ -59,6 +61,12 @@ async function create(url: string, ...args: string[]) {
   const outer = tempDir();
   const cwd = join(outer, "inner");
   mkdirSync(cwd);
+  const created = await createIn(cwd, url, ...args);
+  expect(readdirSync(outer)).toEqual(["inner"]);
+  return created;
+}
+
+async function createIn(cwd: string, url: string, ...args: string[]) {
   const command = commandLine("prombackup", ["create", "--server", url, ...args]);
   const child = Bun.spawn(["python3", "-c", MEASURED, ...command], {
     cwd,
@@ -69,8 +77,24 @@ async function create(url: string, ...args: string[]) {
   const stderr = await child.stderr.text();
   const status = await child.exited;
   const peakMiB = Number(await child.stdout.text()) / 1024;
-  expect(readdirSync(outer)).toEqual(["inner"]);
   return { status, stderr, files: readdirSync(cwd), peakMiB };
+}
+
+/** A server whose answers don't get beyond their headers. */
+function endlessHeaders(): string {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.write("HTTP/1.1 200 OK\r\n");
+    const line = `X-${"a".repeat(1000)}: ${"b".repeat(15_000)}\r\n`;
+    const send = () => {
+      while (!socket.destroyed && socket.write(line));
+    };
+    socket.on("drain", send);
+    send();
+  });
+  atEnd(() => void server.close());
+  server.listen(0, "127.0.0.1");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 describe("a hostile server", () => {
@@ -106,6 +130,32 @@ describe("a hostile server", () => {
         expect.stringContaining("goes on after the 300000 bytes that were announced"),
         [],
       ]);
+    },
+  );
+
+  fault(
+    "server sends an archive without an end, and doesn't say how large it is",
+    "create fails when the disk is full, having taken less than 400 MiB of memory; nothing is left on it",
+    async () => {
+      const cwd = tmpfs(20_000_000);
+      const { status, stderr, files, peakMiB } = await createIn(
+        cwd,
+        hostile({ download: () => endless() }),
+      );
+      expect([status, stderr, files]).toEqual([1, expect.stringContaining("ENOSPC"), []]);
+      expect(peakMiB).toBeLessThan(400);
+    },
+    { skip: !canMount("tmpfs") },
+  );
+
+  fault(
+    "server sends headers without an end",
+    "create fails, having taken less than 400 MiB; nothing is left",
+    async () => {
+      const { status, stderr, files, peakMiB } = await create(endlessHeaders());
+      expect(stderr).toMatch(/^prombackup: [^\n]+\n$/);
+      expect([status, files]).toEqual([1, []]);
+      expect(peakMiB).toBeLessThan(400);
     },
   );
 

@@ -1,8 +1,11 @@
 import { describe, expect } from "bun:test";
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { NAME, snapshotDir, start } from "../e2e/support.ts";
+import { join } from "node:path";
+import { NAME, snapshotDir, start, untilLogged } from "../e2e/support.ts";
 import { atEnd } from "../support/at-end.ts";
+import { startServer } from "../support/programs.ts";
+import { needs } from "../support/tools.ts";
 import { fault } from "./fault.ts";
 
 const MB = 1_000_000;
@@ -114,9 +117,9 @@ describe("a connection", () => {
 
   fault(
     "2,000 connections that say nothing, say half a form, ask once and stay, or send headers a byte at a time",
-    "all are closed after some 12 s, requests are served meanwhile, memory grows by less than 100 MiB",
+    "all are closed after some 12 s, requests are served meanwhile, a download of 10 s arrives proven, memory grows by less than 100 MiB",
     async () => {
-      const server = await start(snapshotDir());
+      const server = await start(snapshotDir(30 * MB, "random"), "--limit-rate", "3M");
       const before = peakMiB(server.pid);
       const kinds: ((send: (text: string) => boolean) => void)[] = [
         () => {},
@@ -131,8 +134,38 @@ describe("a connection", () => {
         kinds.map((write) => speak(server.url, write)),
       ).flat();
       expect((await fetch(`${server.url}/-/healthy`)).status).toBe(200);
+      expect(await downloadProven(server.url)).toBe("proven");
       await Promise.all(idle);
       expect(peakMiB(server.pid) - before).toBeLessThan(100);
     },
+  );
+
+  fault(
+    "more connections than the server may have descriptors (ulimit -n)",
+    "those that say nothing are closed after some 12 s, and the others have their turn; a download that runs is proven, or cut with the reason",
+    async () => {
+      const dir = snapshotDir(1 * MB, "random");
+      for (let i = 0; i < 20; i++) cpSync(join(dir, NAME, "data"), join(dir, NAME, `more${i}`));
+      const options = ["--prometheus-endpoint", "http://127.0.0.1:1", "--snapshot-dir", dir];
+      const args = [...options, "--limit-rate", "5M"];
+      const server = await startServer(args, { under: ["prlimit", "--nofile=64"] });
+      const download = downloadProven(server.url).catch(() => "cut");
+      await untilLogged(server, 'path="/api/download?');
+      const { hostname, port } = new URL(server.url);
+      const idle = Array.from({ length: 100 }, () => connect(Number(port), hostname));
+      for (const socket of idle) socket.on("error", () => {});
+      const answers = await Promise.all(
+        Array.from({ length: 5 }, () => fetch(`${server.url}/-/healthy`)),
+      );
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+      for (const socket of idle) socket.destroy();
+      const outcome = await download;
+      if (outcome !== "proven") {
+        expect(outcome).toBe("cut");
+        expect(server.log()).toMatch(/download failed.*too many open files: raise the limit/);
+      }
+      expect(await downloadProven(server.url)).toBe("proven");
+    },
+    { skip: !needs("prlimit"), timeout: 120_000 },
   );
 });

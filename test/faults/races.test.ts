@@ -1,8 +1,10 @@
 import { expect } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NAME, start } from "../e2e/support.ts";
+import { exchange, NAME, start } from "../e2e/support.ts";
 import { bunCommand, makeSnapshot, start as startProcess } from "../snapshots/support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { startServer } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { fault } from "./fault.ts";
 
@@ -101,4 +103,71 @@ for (const what of ["the snapshot", "a block of it"]) {
       }
     },
   );
+}
+
+/** Ways to say "outside", and names that mean something to somebody on the way. */
+const HOSTILE_NAMES = [
+  ...["..", ".", "../outside", "../../etc", "/etc", "//etc", "a-b/../../outside", "./a-b"],
+  ...["..%2foutside", "%2e%2e%2foutside", "%2e%2e/outside", "..%5coutside", "..\\outside"],
+  ...["a-b%00", "a-b%00/../outside", "%00", "a-b%0a", "a-b%0d%0aX:%20y", "a-b/", "a-b%2f."],
+  ...["..%c0%afoutside", "%252e%252e%252foutside", "a-b;x", "a-b?x", "*", "~", "-rf", "a-*"],
+  ...[
+    "link-1",
+    "outside-1",
+    `a-${"b".repeat(300)}`,
+    `a-${"b".repeat(10_000)}`,
+    "\u202ea-b",
+    "\u00e4-b",
+  ],
+];
+
+fault(
+  "names with paths, escapes, NUL, line ends, links, 10,000 letters: downloaded, deleted, and given by Prometheus",
+  "each refused, and told in one line; nothing outside is read or removed",
+  async () => {
+    const root = tempDir();
+    const dir = join(root, "snapshots");
+    mkdirSync(dir);
+    makeSnapshot(root, "outside", 1);
+    makeSnapshot(root, "outside-1", 1);
+    symlinkSync(join(root, "outside"), join(dir, "link-1"));
+    makeSnapshot(dir, NAME, 1);
+    const before = readdirSync(root, { recursive: true }).sort();
+    const server = await start(dir);
+    for (const name of HOSTILE_NAMES) {
+      const requests = [`GET /api/download?name=${name}`, `DELETE /api/snapshots/${name}`];
+      for (const line of requests) {
+        const head = `${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+        const answer = await exchange(server.url, head);
+        expect([line, answer]).toEqual([line, expect.stringMatching(/^HTTP\/1\.1 4\d\d /)]);
+        expect(answer).not.toContain("meta.json");
+      }
+    }
+    expect(readdirSync(root, { recursive: true }).sort()).toEqual(before);
+    for (const line of server.log().trim().split("\n")) expect(line).toStartWith("time=");
+
+    const told = { name: "" };
+    const fake = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => Response.json({ status: "success", data: told }),
+    });
+    atEnd(() => fake.stop(true));
+    const options = ["--prometheus-endpoint", String(fake.url), "--snapshot-dir", dir];
+    const fooled = await startServer(options);
+    for (const name of HOSTILE_NAMES) {
+      told.name = decoded(name);
+      const answer = await fetch(`${fooled.url}/api/snapshot`, { method: "POST" });
+      expect([name, answer.status]).toEqual([name, 500]);
+    }
+    expect(readdirSync(root, { recursive: true }).sort()).toEqual(before);
+  },
+);
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }

@@ -27,8 +27,8 @@ const MOST_BYTES = 400 * 1024 * 1024;
 
 /**
  * Tries a parser with bent inputs, another thousand in each run but the same under one
- * PROMBACKUP_FUZZ_SEED, and first with those that once broke something (test/fuzz/corpus/NAME). An
- * input that breaks it is written there.
+ * PROMBACKUP_FUZZ_SEED, and first with those of test/fuzz/corpus/NAME, each named for what is wrong with
+ * it: they broke a parser, or would if it had no bounds. An input that breaks it is written there.
  */
 export function fuzz(target: Target): void {
   const directory = join(CORPUS, target.name);
