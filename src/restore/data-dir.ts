@@ -68,10 +68,30 @@ export function examineDataDir(given: string): DataDir {
   };
 }
 
+/** Room for what {@link ./names.ts} adds to a name, in a file system that allows 255 bytes. */
+const MAX_NAME_BYTES = 255 - ".before-restore-20261125T024506Z-99".length;
+
 function locate(given: string): { path: string; exists: boolean } {
-  const path = resolve(given);
+  requireUtf8(given);
+  const found = resolveDirectory(resolve(given));
+  if (Buffer.byteLength(basename(found.path)) > MAX_NAME_BYTES) {
+    throw new Failure(
+      `${found.path} has a name of more than ${MAX_NAME_BYTES} bytes, so no directory can be named after it beside it: give it a shorter one`,
+    );
+  }
+  return found;
+}
+
+/** What isn't UTF-8 arrives with this mark in its place, and would be another directory. */
+function requireUtf8(path: string): void {
+  if (!path.includes("\ufffd")) return;
+  throw new Failure(`${path} has a name that isn't UTF-8, and can't be reached: rename it`);
+}
+
+function resolveDirectory(path: string): { path: string; exists: boolean } {
   try {
     const real = realpathSync(path);
+    requireUtf8(real);
     if (!statSync(real).isDirectory()) throw new Failure(`${real} is not a directory`);
     return { path: real, exists: true };
   } catch (error) {
