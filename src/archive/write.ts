@@ -3,6 +3,7 @@ import { slices } from "../lib/slices.ts";
 import type { Compressor } from "./compress/compress.ts";
 import { encodeTar, type MemberWatcher, type TarPiece } from "./encode.ts";
 import type { ArchiveFormat } from "./format.ts";
+import { free } from "./free.ts";
 import type { ArchivePlan } from "./plan.ts";
 
 export { type Compressor, type CompressorOptions, createCompressor } from "./compress/compress.ts";
@@ -62,6 +63,7 @@ async function* joinSmall(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8
     } else {
       joined.set(bytes, length);
       length += bytes.length;
+      free(bytes);
     }
   }
   if (length > 0) yield joined.slice(0, length);
