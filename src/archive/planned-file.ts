@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { Failure } from "../lib/errors.ts";
 import { fileFailure } from "./file-failure.ts";
+import { free } from "./free.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
 import { shown } from "./shown.ts";
 
@@ -120,19 +121,20 @@ export class PlannedFile {
   }
 
   private async *readPieces(): AsyncGenerator<Uint8Array> {
-    let ahead = this.readAhead(0);
+    let ahead: Promise<Uint8Array> | undefined = this.readAhead(0);
     try {
-      for (let at = 0; at < this.size; ) {
-        const bytes = await ahead;
+      for (let at = 0; ahead; ) {
+        const bytes: Uint8Array = await ahead;
         at += bytes.length;
-        if (at < this.size) ahead = this.readAhead(at);
+        ahead = at < this.size ? this.readAhead(at) : undefined;
         yield bytes;
       }
     } catch (error) {
       throw this.failure(error);
     } finally {
       // Whoever closes the file must not do so under a read.
-      await ahead.catch(() => {});
+      const unread = await ahead?.catch(() => undefined);
+      if (unread) free(unread);
     }
   }
 

@@ -3,6 +3,7 @@ import { slices } from "../lib/slices.ts";
 import type { Compressor } from "./compress/compress.ts";
 import { encodeTar, type MemberWatcher, type TarPiece } from "./encode.ts";
 import type { ArchiveFormat } from "./format.ts";
+import { free } from "./free.ts";
 import type { ArchivePlan } from "./plan.ts";
 
 export { type Compressor, type CompressorOptions, createCompressor } from "./compress/compress.ts";
@@ -53,15 +54,21 @@ async function* joinSmall(pieces: AsyncIterable<TarPiece>): AsyncGenerator<Uint8
   const joined = new Uint8Array(JOINED);
   let length = 0;
   for await (const bytes of contents(pieces)) {
-    if (length > 0 && length + bytes.length > JOINED) {
-      yield joined.slice(0, length);
-      length = 0;
-    }
-    if (bytes.length > JOINED) {
-      yield bytes;
-    } else {
-      joined.set(bytes, length);
-      length += bytes.length;
+    let ours = true;
+    try {
+      if (length > 0 && length + bytes.length > JOINED) {
+        yield joined.slice(0, length);
+        length = 0;
+      }
+      ours = bytes.length <= JOINED;
+      if (ours) {
+        joined.set(bytes, length);
+        length += bytes.length;
+      } else {
+        yield bytes;
+      }
+    } finally {
+      if (ours) free(bytes);
     }
   }
   if (length > 0) yield joined.slice(0, length);

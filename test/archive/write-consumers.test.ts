@@ -2,6 +2,9 @@ import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { linkSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ArchiveFormat } from "../../src/archive/format.ts";
+import { free } from "../../src/archive/free.ts";
+import { planArchive } from "../../src/archive/plan.ts";
+import { writeArchive } from "../../src/archive/write.ts";
 import { tempDir } from "../support/temp.ts";
 import { readAll, seeded } from "./read-support.ts";
 import {
@@ -12,6 +15,7 @@ import {
   MIB,
   makeCompressor,
   makeFiles,
+  NAME,
   noise,
   startArchive,
   WORKER_URL,
@@ -96,6 +100,23 @@ describe.each(FORMATS)("%s", (format) => {
     const archive = await startArchive(snapshot, format, makeCompressor());
     await archive.return();
     await allClosed(root);
+  });
+
+  test.each(["whole", "in part"])("what it read is freed when it was taken %s", async (taken) => {
+    const small = makeFiles(tempDir(), { a: noise(50_000), b: noise(300_000), c: noise(50_000) });
+    const read: Uint8Array[] = [];
+    const see = { push: (bytes: Uint8Array) => void read.push(bytes), end() {} };
+    const watcher = { begin: async () => see, end: async () => {}, close() {} };
+    const plan = await planArchive(small, NAME);
+    const archive = writeArchive(plan, format, makeCompressor(), undefined, watcher);
+    if (taken === "whole") for await (const chunk of archive) free(chunk);
+    else {
+      const { value } = await archive.next();
+      if (value) free(value);
+      await archive.return();
+    }
+    expect(read.length).toBeGreaterThan(0);
+    expect(read.filter(({ byteLength }) => byteLength > 0)).toEqual([]);
   });
 
   test("takes little memory, and the process ends by itself afterwards", () => {

@@ -31,9 +31,13 @@ export async function* cutBlocks(
         continue;
       }
       if (piece.startsRun) yield* filler.take();
-      for (let rest = piece.bytes; rest.length > 0; ) {
-        rest = await filler.add(rest);
-        if (filler.full) yield* filler.take();
+      try {
+        for (let rest = piece.bytes; rest.length > 0; ) {
+          rest = await filler.add(rest);
+          if (filler.full) yield* filler.take();
+        }
+      } finally {
+        free(piece.bytes);
       }
     }
     yield* filler.take();
@@ -71,11 +75,14 @@ async function* cutWatched(
   try {
     for await (const bytes of file.read()) {
       await content.push(bytes);
-      for (let rest = bytes; rest.length > 0; ) {
-        rest = await filler.add(rest);
-        if (filler.full) yield* filler.take();
+      try {
+        for (let rest = bytes; rest.length > 0; ) {
+          rest = await filler.add(rest);
+          if (filler.full) yield* filler.take();
+        }
+      } finally {
+        free(bytes);
       }
-      free(bytes);
     }
     yield* filler.take();
   } finally {

@@ -1,4 +1,5 @@
 import type { TarPiece } from "../encode.ts";
+import { free } from "../free.ts";
 import { BLOCK_SIZES } from "./block-sizes.ts";
 import { cutBlocks } from "./blocks.ts";
 import type { BlockFormat } from "./messages.ts";
@@ -26,10 +27,21 @@ export async function* compressTar(
       // One that fails while the consumer is elsewhere is told when its turn comes.
       job.catch(() => {});
       jobs.push(job);
-      while (jobs.length >= lookahead()) yield* (await jobs.shift()) ?? [];
+      while (jobs.length >= lookahead()) yield* handOn((await jobs.shift()) ?? []);
     }
-    while (jobs.length > 0) yield* (await jobs.shift()) ?? [];
+    while (jobs.length > 0) yield* handOn((await jobs.shift()) ?? []);
   } finally {
-    await Promise.allSettled(jobs);
+    for (const job of await Promise.allSettled(jobs)) {
+      if (job.status === "fulfilled") job.value.forEach(free);
+    }
+  }
+}
+
+/** Chunks that nobody comes for are freed. */
+function* handOn(chunks: Uint8Array[]): Generator<Uint8Array> {
+  try {
+    for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) yield chunk;
+  } finally {
+    chunks.forEach(free);
   }
 }

@@ -125,7 +125,11 @@ export class Transfer {
     if (this.sent && this.exchange.copies) free(this.sent);
     try {
       const next = await this.archive?.next();
-      if (this.ended || next === undefined) return;
+      if (next === undefined) return;
+      if (this.ended) {
+        if (!next.done) free(next.value);
+        return;
+      }
       const piece = this.held ?? new Uint8Array();
       this.guard?.sent(piece.byteLength);
       if (next.done) {
@@ -135,17 +139,22 @@ export class Transfer {
         controller.close();
       } else {
         this.held = this.digest(next.value);
-        this.sent = piece;
-        controller.enqueue(piece);
+        this.send(controller, piece);
       }
     } catch (error) {
       if (this.ended) return;
       // Of a snapshot with links, all that can be archived gets to the client before the reset, which
       // throws away what is still on its way.
-      if (this.held !== undefined) controller.enqueue(this.held);
+      if (this.held !== undefined) this.send(controller, this.held);
+      this.held = undefined;
       await this.taken();
       await this.fail(error);
     }
+  }
+
+  private send(controller: ReadableStreamDefaultController<Uint8Array>, piece: Uint8Array): void {
+    this.sent = piece;
+    controller.enqueue(piece);
   }
 
   /** Waits until the client has all that was sent; one that stalls is cut as any other. */
@@ -169,10 +178,12 @@ export class Transfer {
   async fail(error: unknown): Promise<void> {
     if (this.ended) return;
     const cause = errorText(error);
+    const left = [this.held, this.exchange.copies ? this.sent : undefined];
     this.end({ success: false, error_text: cause, sha256_hex: "" }, cause);
     this.controller?.error(new Failure(cause));
     this.aborter.abort(error);
     await this.archive?.return(undefined);
+    for (const piece of left) if (piece) free(piece);
   }
 
   /** At once, where an error of the stream waits its turn behind what is in the buffers. */
