@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -49,7 +49,8 @@ async function main(args: string[]): Promise<void> {
     let first: Figures | undefined;
     for (let cycle = 1; cycle <= cycles; cycle++) {
       if (cycle % RESTART_EVERY === 0) prometheus = await restart(prometheus);
-      await backUp(server.url, directory, FORMATS[cycle % FORMATS.length] ?? "tar");
+      const format = FORMATS[cycle % FORMATS.length] ?? "tar";
+      await backUp(server.url, directory, prometheus.snapshotDir, format);
       if (cycle % 5 === 0) await giveUp(server.url);
       if (cycle === warmUp) first = await settled(server.pid);
       if (cycle % 50 === 0) report(cycle, figures(server.pid));
@@ -69,6 +70,8 @@ async function main(args: string[]): Promise<void> {
 async function startServer(directory: string, prometheus: RunningPrometheus) {
   const flags = ["--listen-address", "127.0.0.1:0", "--snapshot-dir", prometheus.snapshotDir];
   flags.push("--prometheus-endpoint", prometheus.url, "--state-dir", join(directory, "state"));
+  // A thread that starts late would look like growth.
+  flags.push("--compress-threads", "1");
   const child = Bun.spawn([...SERVER, ...flags], {
     stdin: "ignore",
     stdout: "ignore",
@@ -105,11 +108,22 @@ async function restart(prometheus: RunningPrometheus): Promise<RunningPrometheus
   return { ...prometheus, pid: child.pid, stop };
 }
 
-async function backUp(url: string, cwd: string, format: string): Promise<void> {
+async function backUp(url: string, cwd: string, snapshots: string, format: string): Promise<void> {
   const env = { PROMBACKUP_ENDPOINT: url };
   await run([...CLI, "create", "--format", format, "--output", "backup"], { cwd, env });
   await run([...CLI, "verify", "backup"], { cwd, env });
+  await requireSameFiles(cwd, snapshots);
   await run([...CLI, "prune", "--keep-within", "0"], { cwd, env });
+}
+
+/** What the archive holds is what the snapshot does. */
+async function requireSameFiles(cwd: string, snapshots: string): Promise<void> {
+  const extracted = join(cwd, "extracted");
+  mkdirSync(extracted);
+  await run(["tar", "xf", "backup", "-C", extracted], { cwd });
+  const [name = ""] = readdirSync(extracted);
+  await run(["diff", "-r", join(extracted, name), join(snapshots, name)], { cwd });
+  rmSync(extracted, { recursive: true });
 }
 
 /** As a client does that is interrupted. */
@@ -129,7 +143,11 @@ async function giveUp(url: string): Promise<void> {
 
 function figures(pid: number): Figures {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+  const field = (name: string) => {
+    const [, value] = new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status) ?? [];
+    if (value === undefined) throw new Error(`/proc/${pid}/status doesn't tell ${name}`);
+    return Number(value);
+  };
   return {
     peakMiB: Math.round(field("VmHWM") / 1024),
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
@@ -137,13 +155,17 @@ function figures(pid: number): Figures {
   };
 }
 
-/** Idle connections are closed after some 12 seconds. */
+/** Idle connections are closed after some 12 seconds, and the runtime's own threads come and go. */
 async function settled(pid: number): Promise<Figures> {
   const end = performance.now() + 15_000;
   let least = figures(pid);
   while (performance.now() < end) {
     const now = figures(pid);
-    if (now.descriptors < least.descriptors) least = now;
+    least = {
+      peakMiB: now.peakMiB,
+      descriptors: Math.min(least.descriptors, now.descriptors),
+      threads: Math.min(least.threads, now.threads),
+    };
     await Bun.sleep(100);
   }
   return least;

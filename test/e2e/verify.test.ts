@@ -10,9 +10,10 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { atEnd } from "../support/at-end.ts";
-import { run } from "../support/programs.ts";
+import { cleanEnvironment, commandLine, run } from "../support/programs.ts";
 import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
+import { needs } from "../support/tools.ts";
 
 const { dataDir } = await makeBlocks({ hours: 4, series: 20 });
 const prometheus = await startPrometheus({ dataDir });
@@ -36,6 +37,21 @@ test.each([[], ["--full"], ["--quick"]])(
     expect(stdout).not.toContain("warning");
   },
 );
+
+test.skipIf(!needs("script"))("on a terminal a progress line is drawn and taken away", async () => {
+  // From a pipe, whose size isn't known, at a pace that a person can follow.
+  const slow = "{ for i in 1 2 3 4 5; do head -c 20000; sleep 0.5; done; cat; } < good.tar";
+  const command = `${slow} | ${commandLine("prombackup", ["verify", "-"]).join(" ")}`;
+  const terminal = Bun.spawn(["script", "-qec", command, "/dev/null"], {
+    cwd,
+    env: cleanEnvironment({ TERM: "xterm" }),
+    stdin: null,
+    stdout: "pipe",
+  });
+  const drawn = (await terminal.stdout.text()).replaceAll("\u001b", "ESC");
+  expect(drawn).toMatch(/\rESC\[K[\d.]+ [KM]iB {2}[\d.]+ [KM]?i?B\/s/);
+  expect(drawn).toMatch(/\rESC\[KBLOCK /);
+});
 
 test("a bit flipped in a chunk is found where it is, with what Prometheus would do and the remedy", async () => {
   const bytes = Uint8Array.from(good);
