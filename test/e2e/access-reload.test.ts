@@ -164,7 +164,7 @@ describe("a configuration that a pipe holds", () => {
         ...["--web.config.file", "/dev/fd/9", "--access-file", rights],
       ],
       {
-        under: ["bash", "-c", '"$@" 9< <(sleep 0.2; printf %s "$CONFIG")', "bash"],
+        under: ["bash", "-c", 'exec "$@" 9< <(sleep 0.2; printf %s "$CONFIG")', "bash"],
         env: { CONFIG: `basic_auth_users: {alice: ${hashes.low}}` },
       },
     );
