@@ -9,7 +9,12 @@ import {
   removeLeftovers,
   writeFileAtomically,
 } from "../lib/files/file-sink.ts";
-import { checksumLine, checksumPath, readChecksumFile } from "../lib/files/sha256sum.ts";
+import {
+  checksumLine,
+  checksumPath,
+  NoChecksumFile,
+  readChecksumFile,
+} from "../lib/files/sha256sum.ts";
 import { type Sink, standardOutputSink } from "../lib/files/sink.ts";
 
 /** Where an archive shall go. */
@@ -50,6 +55,7 @@ export async function prepareTarget(request: TargetRequest): Promise<string[]> {
     throw new UsageError(`--checksum-file needs a file, and ${output} is a pipe or a device`);
   }
   if (kind === "device") return [];
+  await sha256Of(checksumPath(output));
   if (checksumFile) await checkChecksumTarget(checksumPath(output));
   return [];
 }
@@ -105,8 +111,9 @@ export async function openTarget(
  */
 async function commit(sink: Sink, file: string, sha256: string, asked: boolean): Promise<void> {
   const path = checksumPath(file);
-  const before = sink.isFile ? await sha256Of(path) : undefined;
+  let before: string | undefined;
   try {
+    if (sink.isFile) before = await sha256Of(path);
     await sink.sync();
     if (asked || before !== undefined) await remove(path);
   } catch (error) {
@@ -148,9 +155,16 @@ async function writeChecksum(file: string, sha256: string): Promise<void> {
   await writeFileAtomically(checksumPath(file), checksumLine(sha256, basename(file)));
 }
 
-/** Undefined if there is no checksum file: what isn't one, whatever its name, says nothing of the archive. */
+/**
+ * Undefined if there is no checksum file: what isn't one, whatever its name, says nothing of the archive.
+ *
+ * @throws Failure if it can't be read: a new archive could stand beside the old one's checksum
+ */
 async function sha256Of(path: string): Promise<string | undefined> {
-  return readChecksumFile(path).catch(() => undefined);
+  return readChecksumFile(path).catch((error: unknown) => {
+    if (error instanceof NoChecksumFile) return undefined;
+    throw error;
+  });
 }
 
 async function exists(path: string): Promise<boolean> {

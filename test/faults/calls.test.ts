@@ -27,11 +27,17 @@ const FILES = [
   ["/x.sha256", `/x.sha256${PARTIAL_SUFFIX}`],
 ];
 
-/**
- * A create over yesterday's archive and its checksum file, in which the Nth call of a kind fails, of
- * those that are about some of its files: strace counts for each thread.
- */
-async function create(call: string, n: number, files: readonly string[]) {
+interface Faulty {
+  readonly call: string;
+  /** Which of the calls fails, in each thread, as strace has it: "2", or "1+" for all. */
+  readonly when: string;
+  /** Behind the directory's name: calls about others are left alone. */
+  readonly files: readonly string[];
+  readonly args?: readonly string[];
+}
+
+/** A create over yesterday's archive and its checksum file, in which a system call fails. */
+async function create({ call, when, files, args = ["--checksum-file"] }: Faulty) {
   const directory = tempDir();
   writeFileSync(join(directory, "x"), YESTERDAY);
   writeFileSync(join(directory, "x.sha256"), CHECKSUM);
@@ -39,9 +45,9 @@ async function create(call: string, n: number, files: readonly string[]) {
   const trace = join(tempDir(), "trace");
   const strace = ["strace", "-f", "-qq", "-o", trace];
   for (const file of files) strace.push("-P", directory + file);
-  strace.push("-e", `trace=${call}`, "-e", `inject=${call}:error=EIO:when=${n}`);
-  const args = ["create", "--server", url, "--output", target, "--checksum-file"];
-  const child = Bun.spawn([...strace, ...commandLine("prombackup", args)], {
+  strace.push("-e", `trace=${call}`, "-e", `inject=${call}:error=EIO:when=${when}`);
+  const command = ["create", "--server", url, "--output", target, ...args];
+  const child = Bun.spawn([...strace, ...commandLine("prombackup", command)], {
     env: cleanEnvironment(),
     stdout: "ignore",
     stderr: "pipe",
@@ -84,7 +90,7 @@ for (const call of ["openat", "flock", "write", "fsync", "rename", "unlink"]) {
       for (const files of FILES) {
         let n = 1;
         for (; ; n++) {
-          const created = await create(call, n, files);
+          const created = await create({ call, when: String(n), files });
           if (!created.failed) break;
           requireHeld(created);
           if (!removable) expect(await createAgain(created)).toBe(0);
@@ -93,6 +99,24 @@ for (const call of ["openat", "flock", "write", "fsync", "rename", "unlink"]) {
         }
         expect(n).toBeGreaterThan(1);
       }
+    },
+    { skip: !needs("strace") },
+  );
+}
+
+for (const call of ["openat", "read"]) {
+  fault(
+    `yesterday's checksum file can't be read (EIO in ${call}(2)), on a create that isn't asked for one`,
+    "create fails with the cause before a download; yesterday's archive and its checksum as they were",
+    async () => {
+      const files = ["/x.sha256"];
+      const created = await create({ call, when: "1+", files, args: [] });
+      expect([created.failed, created.stderr]).toEqual([
+        true,
+        expect.stringContaining("x.sha256 can't be read"),
+      ]);
+      requireHeld(created);
+      expect(readdirSync(created.directory)).toEqual(["x", "x.sha256"]);
     },
     { skip: !needs("strace") },
   );

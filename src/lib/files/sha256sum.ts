@@ -18,17 +18,21 @@ export function checksumLine(sha256: string, fileName: string): string {
   return `${escaped === fileName ? "" : "\\"}${sha256}  ${escaped}\n`;
 }
 
+/** What has the name of a checksum file is something else, and says nothing of the archive. */
+export class NoChecksumFile extends Failure {}
+
 /**
  * The SHA-256 that a checksum file of one line tells, in small letters; undefined if it isn't there.
  *
- * @throws Failure if it can't be read, or is something else: a pipe of that name is not waited for.
+ * @throws Failure if it can't be read; NoChecksumFile if it is something else: a pipe of that name is
+ * not waited for
  */
 export async function readChecksumFile(path: string): Promise<string | undefined> {
   const content = await readSmallFile(path);
   if (content === undefined) return undefined;
   const digest = DIGEST.exec(content)?.[1];
   if (digest === undefined || content.trimEnd().includes("\n")) {
-    throw new Failure(
+    throw new NoChecksumFile(
       `${path} doesn't hold one SHA-256 as sha256sum writes it: mend it, or move it away`,
     );
   }
@@ -40,19 +44,27 @@ async function readSmallFile(path: string): Promise<string | undefined> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
     (error: unknown) => {
       if (errorCode(error) === "ENOENT") return undefined;
-      throw new Failure(`${path} can't be read: ${errorText(error)}`);
+      throw unreadable(path, error);
     },
   );
   if (file === undefined) return undefined;
   try {
     const found = await file.stat();
     if (!found.isFile() || found.size > MAX_BYTES) {
-      throw new Failure(
+      throw new NoChecksumFile(
         `${path} is taken for the archive's checksum file, but is ${found.isFile() ? `${found.size} bytes long` : "not a regular file"}: move it away`,
       );
     }
-    return await file.readFile("utf8");
+    return await file.readFile("utf8").catch((error: unknown) => {
+      throw unreadable(path, error);
+    });
   } finally {
     await file.close();
   }
+}
+
+function unreadable(path: string, cause: unknown): Failure {
+  return new Failure(`${path} can't be read: ${errorText(cause)}: mend it, or move it away`, {
+    cause,
+  });
 }
