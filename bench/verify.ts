@@ -2,6 +2,7 @@ import { existsSync, renameSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ARCHIVE_FORMATS, type ArchiveFormat } from "../src/archive/format.ts";
+import { openArchive } from "../src/archive/open-archive.ts";
 import { planArchive } from "../src/archive/plan.ts";
 import { createCompressor, writeArchive } from "../src/archive/write.ts";
 import type { CheckLevel } from "../src/tsdb/check-block.ts";
@@ -81,7 +82,7 @@ async function measure(
 }
 
 async function requireSound(archive: string, checks: BlockChecks): Promise<void> {
-  const { contents } = await checkArchive(Bun.file(archive).stream(), checks);
+  const { contents } = await checkArchive((await openArchive(archive)).stream, checks);
   const findings = contents?.blocks.flatMap((block) => block.findings);
   if (findings?.length !== 0) throw new Error(JSON.stringify(findings, null, 2));
 }

@@ -4,7 +4,8 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 
 /**
  * Cuts a stream of bytes, in pieces of any size, into what a parser asks for. Holds one piece of
- * the input at a time. The input's buffers are handed on as views and never written to.
+ * the input at a time, and only until it asks for the next: what is handed on are views of it, as good
+ * as long as the piece is. They are never written to.
  */
 export class ByteSource {
   /** What is being read, added to the message when the input turns out to be damaged. */

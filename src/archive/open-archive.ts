@@ -1,11 +1,12 @@
 import { stat } from "node:fs/promises";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import { readPieces } from "../lib/files/read-pieces.ts";
 
 /** An archive's bytes, as they lie in a file or come from a pipe. */
 export interface OpenArchive {
   /** Bytes, if they are known beforehand. */
   readonly size: number | undefined;
-  /** Can be read once. Throws a Failure if the file can't be read. */
+  /** Can be read once; a piece is good until the next one. Throws a Failure if the file can't be read. */
   readonly stream: AsyncIterable<Uint8Array>;
 }
 
@@ -29,8 +30,8 @@ export async function openArchive(file: string): Promise<OpenArchive> {
   if (found.isDirectory()) throw new Failure(`${file} is a directory, not an archive`);
   // Bun waits for it as for a pipe, which the system refuses.
   if (found.isCharacterDevice()) throw new Failure(`${file} is a device, not an archive`);
-  const stream = readable(file, Bun.file(file).stream());
-  return { size: found.isFile() ? found.size : undefined, stream };
+  if (!found.isFile()) return { size: undefined, stream: readable(file, Bun.file(file).stream()) };
+  return { size: found.size, stream: readable(file, readPieces(file)) };
 }
 
 async function* readable(

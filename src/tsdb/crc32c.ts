@@ -34,15 +34,10 @@ export function crc32c(view: DataView, start: number, end: number, soFar = 0): n
   let at = start | 0;
   const stop = end | 0;
   for (const stop16 = stop - 15; at < stop16; at += 16) {
-    const a = crc ^ view.getInt32(at, true);
     const b = view.getInt32(at + 4, true);
     const c = view.getInt32(at + 8, true);
     const d = view.getInt32(at + 12, true);
-    crc =
-      (t[3840 + (a & 255)] ?? 0) ^
-      (t[3584 + ((a >>> 8) & 255)] ?? 0) ^
-      (t[3328 + ((a >>> 16) & 255)] ?? 0) ^
-      (t[3072 + (a >>> 24)] ?? 0) ^
+    const ofRest =
       (t[2816 + (b & 255)] ?? 0) ^
       (t[2560 + ((b >>> 8) & 255)] ?? 0) ^
       (t[2304 + ((b >>> 16) & 255)] ?? 0) ^
@@ -55,6 +50,21 @@ export function crc32c(view: DataView, start: number, end: number, soFar = 0): n
       (t[512 + ((d >>> 8) & 255)] ?? 0) ^
       (t[256 + ((d >>> 16) & 255)] ?? 0) ^
       (t[d >>> 24] ?? 0);
+    // Last, what waits for the step before: the processor does the rest meanwhile.
+    const a = crc ^ view.getInt32(at, true);
+    crc =
+      ofRest ^
+      ((t[3840 + (a & 255)] ?? 0) ^
+        (t[3584 + ((a >>> 8) & 255)] ?? 0) ^
+        ((t[3328 + ((a >>> 16) & 255)] ?? 0) ^ (t[3072 + (a >>> 24)] ?? 0)));
+  }
+  for (const stop4 = stop - 3; at < stop4; at += 4) {
+    const a = crc ^ view.getInt32(at, true);
+    crc =
+      (t[768 + (a & 255)] ?? 0) ^
+      (t[512 + ((a >>> 8) & 255)] ?? 0) ^
+      (t[256 + ((a >>> 16) & 255)] ?? 0) ^
+      (t[a >>> 24] ?? 0);
   }
   for (; at < stop; at++) crc = (crc >>> 8) ^ (t[(crc ^ view.getUint8(at)) & 255] ?? 0);
   return ~crc;

@@ -8,6 +8,12 @@ import { errorText, Failure } from "../lib/errors.ts";
 export const MEMORY_LIMIT = 64 * 1024 * 1024;
 
 const FIRST_CAPACITY = 64 * 1024;
+
+/**
+ * What the last spool left: the next one takes it. Memory that is new costs more than the copy into
+ * it, as the system hands it out page by page; and old memory waits for the garbage collector.
+ */
+let spare: Uint8Array = new Uint8Array(0);
 const READ_AHEAD = 1024 * 1024;
 
 /**
@@ -28,7 +34,7 @@ export class Spool {
   /** @param expected bytes, if they are known: as many are set aside at once, up to the limit */
   constructor(expected = 0, limit = MEMORY_LIMIT) {
     this.#limit = limit;
-    if (expected <= limit) this.#memory = new Uint8Array(expected);
+    if (expected > 0 && expected <= limit) this.#reserve(expected);
   }
 
   /**
@@ -40,7 +46,7 @@ export class Spool {
     if (this.#file === undefined && this.size + bytes.length > this.#limit) {
       this.#file = openUnnamed();
       this.#write(this.#file, this.#memory.subarray(0, this.size));
-      this.#memory = new Uint8Array(0);
+      this.#release();
     }
     if (this.#file !== undefined) this.#write(this.#file, bytes);
     else this.#remember(bytes);
@@ -77,7 +83,8 @@ export class Spool {
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file);
     this.#file = undefined;
-    this.#memory = this.#window = this.#buffer = new Uint8Array(0);
+    this.#release();
+    this.#window = this.#buffer = new Uint8Array(0);
     this.size = 0;
   }
 
@@ -88,11 +95,26 @@ export class Spool {
   #remember(bytes: Uint8Array): void {
     const needed = this.size + bytes.length;
     if (needed > this.#memory.length) {
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#memory.length, FIRST_CAPACITY));
-      larger.set(this.#memory.subarray(0, this.size));
-      this.#memory = larger;
+      const before = this.#memory.subarray(0, this.size);
+      this.#reserve(Math.max(needed, 2 * this.#memory.length, FIRST_CAPACITY));
+      this.#memory.set(before);
     }
     this.#memory.set(bytes, this.size);
+  }
+
+  /** Sets memory aside, with anything in it. */
+  #reserve(size: number): void {
+    if (spare.length < size) {
+      this.#memory = new Uint8Array(size);
+      return;
+    }
+    this.#memory = spare;
+    spare = new Uint8Array(0);
+  }
+
+  #release(): void {
+    if (this.#memory.length > spare.length) spare = this.#memory;
+    this.#memory = new Uint8Array(0);
   }
 
   #write(file: number, bytes: Uint8Array): void {

@@ -32,14 +32,18 @@ export function output(
   return new Uint8Array(child.stdout);
 }
 
-/** The bytes in pieces of a size. */
+/** The bytes in pieces of a size, each good until the next is asked for: then it is spoilt. */
 export async function* pieces(bytes: Uint8Array, size = bytes.length): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+  for (let at = 0; at < bytes.length; at += size) {
+    const piece = bytes.slice(at, at + size);
+    yield piece;
+    piece.fill(0xa5);
+  }
 }
 
 export async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   const all: Uint8Array[] = [];
-  for await (const piece of bytes) all.push(piece);
+  for await (const piece of bytes) all.push(piece.slice());
   return new Uint8Array(Buffer.concat(all));
 }
 

@@ -14,8 +14,8 @@ export interface Decompressed {
 /**
  * Takes an archive's bytes, tells the format by the first of them (not by a name) and decompresses.
  * gzip may have many members and zstd many frames. Decompression runs on the thread pool, in bounded
- * memory, no faster than `bytes` is read. The input comes in pieces of any size, which must not
- * change after they were handed over.
+ * memory, no faster than `bytes` is read. The input comes in pieces of any size, each of which must be
+ * good until the next is asked for.
  *
  * @throws DamagedError if it is no archive, by what it looks like. Reading `bytes` throws one if the
  *   compressed data are damaged, end too early, or go on after their end; offsets in its message

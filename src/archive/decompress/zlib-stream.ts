@@ -86,7 +86,8 @@ async function* gathered(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
       used = 0;
     }
     if (piece.length >= INPUT_PIECE) {
-      yield piece;
+      // The engine reads ahead, and a piece is good until the next one only.
+      yield piece.slice();
     } else {
       buffer.set(piece, used);
       used += piece.length;

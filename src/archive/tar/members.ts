@@ -92,7 +92,7 @@ export class HeaderReader {
     }
   }
 
-  /** The body of a record, without its padding. */
+  /** A copy of the body of a record, without its padding: what was read is gone at the next header. */
   async #record(at: number, { size, typeflag }: TarHeader): Promise<Uint8Array> {
     if (size > MAX_RECORD_BYTES) {
       const limit = `more than ${MAX_RECORD_BYTES} are refused`;
@@ -106,7 +106,7 @@ export class HeaderReader {
     if (!isZeros(bytes.subarray(size))) {
       throw new DamagedError(`tar: the padding of the record at byte ${at} is not zeros`);
     }
-    return bytes.subarray(0, size);
+    return bytes.slice(0, size);
   }
 
   #truncated(where: string): DamagedError {

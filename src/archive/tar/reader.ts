@@ -16,8 +16,8 @@ export interface TarEntry {
   /** Whole seconds since the epoch. */
   readonly mtime: number;
   /**
-   * The content, in pieces of any size that may be kept. Can be read once, and only until the next
-   * entry is asked for; what isn't read of it is skipped then.
+   * The content, in pieces of any size, each good until the next one is asked for. Can be read once, and
+   * only until the next entry is asked for; what isn't read of it is skipped then.
    */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -28,8 +28,8 @@ export interface TarEntry {
  * each header, padding (zeros only), the two zero blocks at the end, and nothing but zeros after
  * them, in whole blocks. An archive of zero blocks alone has no entries.
  *
- * Memory: one piece of the input and one pax record (1 MiB at most). The input is closed when the
- * consumer stops early.
+ * Memory: one piece of the input, which need not outlive the asking for the next, and one pax record
+ * (1 MiB at most). The input is closed when the consumer stops early.
  *
  * @throws DamagedError, with the offset in the tar stream and the name of the member it is about;
  *   what the input throws is passed on.

@@ -1,7 +1,6 @@
 import { ByteReader } from "../bytes.ts";
 import type { ChunkEntry, ChunkReferences } from "../chunks/references.ts";
 import type { Findings } from "../findings.ts";
-import { NumberList } from "../number-list.ts";
 import type { ProblemKind } from "../problems.ts";
 import { fingerprint, type LabelPairs } from "./label-pairs.ts";
 import { SERIES_ALIGNMENT } from "./section.ts";
@@ -51,12 +50,15 @@ export class SeriesEntry {
   readonly #references: ChunkReferences;
   readonly #findings: Findings;
   readonly #reader = new ByteReader();
-  /** Names and values in turn: of this series, and of the one before. */
-  #labels = new NumberList();
-  #labelsBefore = new NumberList();
+  /** Names and values in turn, so many of them: of this series. In the other array, those of the one before. */
+  #labels = new Int32Array(0);
+  #length = 0;
+  #otherLabels = new Int32Array(0);
   readonly #chunk: ChunkEntry = { segment: 0, offset: 0, minTime: 0, maxTime: 0 };
   readonly #describeSeries = () =>
-    this.#symbols === undefined ? "a series" : seriesText(this.#labels, this.#symbols);
+    this.#symbols === undefined
+      ? "a series"
+      : seriesText(this.#labels.subarray(0, this.#length), this.#symbols);
   readonly #describeChunk = () =>
     `${this.#describeSeries()}, ${timeText(this.#chunk.minTime)} to ${timeText(this.#chunk.maxTime)}`;
 
@@ -95,38 +97,42 @@ export class SeriesEntry {
   /** Reads the labels. Answers why that is not possible. */
   #readLabels(position: number): string | undefined {
     const reader = this.#reader;
-    [this.#labels, this.#labelsBefore] = [this.#labelsBefore, this.#labels];
-    const labels = this.#labels;
-    const labelsBefore = this.#labelsBefore;
-    labels.length = 0;
+    const count = reader.uint31();
+    // A label takes two bytes at least, so a wrong count can't ask for much memory.
+    if (reader.failed || 2 * count > reader.left) return "it ends within its labels";
+    const before = this.#labels;
+    const lengthBefore = this.#length;
+    const labels =
+      this.#otherLabels.length < 2 * count ? new Int32Array(4 * count) : this.#otherLabels;
+    this.#otherLabels = before;
+    this.#labels = labels;
+    this.#length = 2 * count;
     const mark = fingerprint(position / SERIES_ALIGNMENT);
     let nameBefore = -1;
+    let sorted = true;
+    let hasEmpty = false;
     // By the first label that differs from those of the series before; one more is a difference, too.
     let order = 0;
-    for (let left = reader.uint31(); left > 0; left--) {
+    for (let at = 0; at < 2 * count; at += 2) {
       const name = reader.uint31();
       const value = reader.uint31();
-      if (reader.failed) break;
       if (name >= this.#symbolCount || value >= this.#symbolCount) {
         return `a label is symbol ${Math.max(name, value)} of ${this.#symbolCount}`;
       }
+      labels[at] = name;
+      labels[at + 1] = value;
       if (order === 0) {
-        const at = labels.length;
-        order =
-          at < labelsBefore.length
-            ? name - labelsBefore.at(at) || value - labelsBefore.at(at + 1)
-            : 1;
+        order = at < lengthBefore ? name - (before[at] ?? 0) || value - (before[at + 1] ?? 0) : 1;
       }
-      labels.push(name);
-      labels.push(value);
       this.#pairs.add(name, value, mark);
-      if (name <= nameBefore)
-        this.#find("series-labels", position, "a series' labels are not in order");
-      if (value === this.#empty)
-        this.#find("series-empty-value", position, "a series has a label without a value");
+      sorted &&= name > nameBefore;
+      hasEmpty ||= value === this.#empty;
       nameBefore = name;
     }
     if (reader.failed) return "it ends within its labels";
+    if (!sorted) this.#find("series-labels", position, "a series' labels are not in order");
+    if (hasEmpty)
+      this.#find("series-empty-value", position, "a series has a label without a value");
     if (order <= 0)
       this.#find("series-order", position, "a series is not behind the one before it");
     return undefined;
