@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { Failure } from "../lib/errors.ts";
+import { allocate, free } from "./buffers.ts";
 import { fileFailure } from "./file-failure.ts";
-import { free } from "./free.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
 import { shown } from "./shown.ts";
 
@@ -157,7 +157,7 @@ export class PlannedFile {
   }
 
   private async readAt(at: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(Math.min(READ_SIZE, this.size - at));
+    const bytes = allocate(Math.min(READ_SIZE, this.size - at));
     if (bytes.length === 0) return bytes;
     const length = await readInto(this.fd, bytes, at);
     if (length === 0) throw this.tooShort(at);

@@ -1,9 +1,9 @@
 import { Failure } from "../lib/errors.ts";
 import { slices } from "../lib/slices.ts";
+import { free } from "./buffers.ts";
 import type { Compressor } from "./compress/compress.ts";
 import { encodeTar, type MemberWatcher, type TarPiece } from "./encode.ts";
 import type { ArchiveFormat } from "./format.ts";
-import { free } from "./free.ts";
 import type { ArchivePlan } from "./plan.ts";
 
 export { type Compressor, type CompressorOptions, createCompressor } from "./compress/compress.ts";

@@ -13,7 +13,7 @@ export class MetaFile {
 
   push(bytes: Uint8Array): void {
     this.#size += bytes.length;
-    if (this.#size <= MAX_META_BYTES) this.#pieces.push(bytes.slice());
+    if (this.#size <= MAX_META_BYTES) this.#pieces.push(new Uint8Array(bytes));
   }
 
   end(): void {}

@@ -35,7 +35,7 @@ export function output(
 /** The bytes in pieces of a size, each good until the next is asked for: then it is spoilt. */
 export async function* pieces(bytes: Uint8Array, size = bytes.length): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) {
-    const piece = bytes.slice(at, at + size);
+    const piece = new Uint8Array(bytes.subarray(at, at + size));
     yield piece;
     piece.fill(0xa5);
   }
@@ -43,7 +43,7 @@ export async function* pieces(bytes: Uint8Array, size = bytes.length): AsyncGene
 
 export async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   const all: Uint8Array[] = [];
-  for await (const piece of bytes) all.push(piece.slice());
+  for await (const piece of bytes) all.push(new Uint8Array(piece));
   return new Uint8Array(Buffer.concat(all));
 }
 

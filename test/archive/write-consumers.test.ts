@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { linkSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { free } from "../../src/archive/buffers.ts";
 import type { ArchiveFormat } from "../../src/archive/format.ts";
-import { free } from "../../src/archive/free.ts";
 import { planArchive } from "../../src/archive/plan.ts";
 import { writeArchive } from "../../src/archive/write.ts";
 import { tempDir } from "../support/temp.ts";
@@ -132,7 +132,7 @@ describe.each(FORMATS)("%s", (format) => {
 const ARCHIVE_IT = `
 import { readFileSync } from "node:fs";
 import { createCompressor, writeArchive } from "${join(import.meta.dir, "../../src/archive/write.ts")}";
-import { free } from "${join(import.meta.dir, "../../src/archive/free.ts")}";
+import { free } from "${join(import.meta.dir, "../../src/archive/buffers.ts")}";
 import { planArchive } from "${join(import.meta.dir, "../../src/archive/plan.ts")}";
 const [, directory, format] = process.argv;
 const compressor = createCompressor({ threads: 2, workerUrl: "${WORKER_URL}" });

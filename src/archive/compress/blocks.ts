@@ -1,5 +1,5 @@
+import { free } from "../buffers.ts";
 import type { ContentWatcher, TarPiece } from "../encode.ts";
-import { free } from "../free.ts";
 import type { PlannedFile } from "../planned-file.ts";
 import type { BlockContent } from "./messages.ts";
 import type { Block, Slot, Workers } from "./workers.ts";

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { free } from "../free.ts";
+import { free } from "../buffers.ts";
 import type { BlockInput } from "./compress-block.ts";
 import { deflateLiterals, literalBits } from "./deflate-literals.ts";
 

@@ -1,5 +1,5 @@
+import { free } from "../buffers.ts";
 import type { TarPiece } from "../encode.ts";
-import { free } from "../free.ts";
 import { BLOCK_SIZES } from "./block-sizes.ts";
 import { cutBlocks } from "./blocks.ts";
 import type { BlockFormat } from "./messages.ts";

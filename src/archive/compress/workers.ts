@@ -1,5 +1,6 @@
 import { Failure } from "../../lib/errors.ts";
 import { Slots } from "../../lib/slots.ts";
+import { allocate, LARGEST_CHUNK } from "../buffers.ts";
 import type { PlannedFile } from "../planned-file.ts";
 import { BLOCK_OVERHEAD, LARGEST_BLOCK } from "./block-sizes.ts";
 import { CompressWorker } from "./compress-worker.ts";
@@ -28,9 +29,6 @@ interface Seat {
   worker: CompressWorker | undefined;
 }
 
-/** Nothing larger is handed on at once: whoever hashes it holds up the event loop meanwhile. */
-const LARGEST_CHUNK = 1024 * 1024;
-
 /**
  * Threads that compress for all downloads of a process, and the slots that they work in. All of it is
  * given up as soon as one thread breaks: it may still be writing into a slot.
@@ -40,7 +38,7 @@ const LARGEST_CHUNK = 1024 * 1024;
  * whose client stalls keeps nothing that others wait for.
  */
 export class Workers {
-  /** How many slots there are: one is filled, or emptied, while the others are compressed. */
+  /** How many slots there are: enough that no thread waits while others are filled or emptied. */
   readonly count: number;
   private readonly all: readonly Slot[];
   private readonly slots: Slots<Slot>;
@@ -53,7 +51,7 @@ export class Workers {
     private readonly workerUrl: URL | string,
     threads: number,
   ) {
-    this.count = threads + 1;
+    this.count = 2 * threads + 1;
     this.all = Array.from({ length: this.count }, (_, index) => new Slot(index));
     this.slots = new Slots(this.all);
     this.seats = new Slots(Array.from({ length: threads }, (): Seat => ({ worker: undefined })));
@@ -156,7 +154,10 @@ function requireCompressed(outcome: Outcome, file: PlannedFile | undefined): num
 function chunks(shared: Uint8Array): Uint8Array[] {
   const copies: Uint8Array[] = [];
   for (let at = 0; at < shared.length; at += LARGEST_CHUNK) {
-    copies.push(shared.slice(at, at + LARGEST_CHUNK));
+    const chunk = shared.subarray(at, at + LARGEST_CHUNK);
+    const copy = allocate(chunk.length);
+    copy.set(chunk);
+    copies.push(copy);
   }
   return copies;
 }

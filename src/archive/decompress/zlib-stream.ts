@@ -87,7 +87,7 @@ async function* gathered(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
     }
     if (piece.length >= INPUT_PIECE) {
       // The engine reads ahead, and a piece is good until the next one only.
-      yield piece.slice();
+      yield new Uint8Array(piece);
     } else {
       buffer.set(piece, used);
       used += piece.length;

@@ -106,7 +106,8 @@ export class HeaderReader {
     if (!isZeros(bytes.subarray(size))) {
       throw new DamagedError(`tar: the padding of the record at byte ${at} is not zeros`);
     }
-    return bytes.slice(0, size);
+    // Not by slice, which of a Buffer makes a view.
+    return new Uint8Array(bytes.subarray(0, size));
   }
 
   #truncated(where: string): DamagedError {

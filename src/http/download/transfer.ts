@@ -1,5 +1,5 @@
+import { free } from "../../archive/buffers.ts";
 import type { ArchiveFormat } from "../../archive/format.ts";
-import { free } from "../../archive/free.ts";
 import { type ArchivePlan, planArchive } from "../../archive/plan.ts";
 import { type Compressor, writeArchive } from "../../archive/write.ts";
 import { errorText, Failure } from "../../lib/errors.ts";

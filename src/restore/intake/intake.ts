@@ -104,7 +104,9 @@ export class Intake {
     if (block.files.has(place.path)) throw refused(entry.path, "it is in the archive twice");
     block.files.set(place.path, entry.size);
     if (place.path !== "meta.json" || entry.size > MAX_META_BYTES) return yield entry;
-    const bytes = Buffer.concat(await Array.fromAsync(entry.body, (piece) => piece.slice()));
+    const bytes = Buffer.concat(
+      await Array.fromAsync(entry.body, (piece) => new Uint8Array(piece)),
+    );
     block.meta = readMeta(bytes);
     yield { ...entry, body: whole(bytes) };
   }

@@ -1,0 +1,36 @@
+/** Bytes of a buffer that is used again: the largest chunk of an archive. */
+export const LARGEST_CHUNK = 1024 * 1024;
+
+/** Less is found faster than it is kept. */
+const SMALL = 64 * 1024;
+
+/** Bytes below which an array lives in the collector's own heap. */
+const TINY = 1024;
+
+/** How many wait for their next use: enough for one download, which has four in hand. */
+const SPARES = 8;
+
+const spares: ArrayBuffer[] = [];
+
+/**
+ * Memory for so many bytes, at most 1 MiB, with anything in it: what was freed last, if it can be.
+ * Fresh memory costs as much as the reading of a file into it, since the system hands it out page by
+ * page.
+ */
+export function allocate(size: number): Uint8Array<ArrayBuffer> {
+  if (size <= SMALL || size > LARGEST_CHUNK) return new Uint8Array(size);
+  return new Uint8Array(spares.pop() ?? new ArrayBuffer(LARGEST_CHUNK), 0, size);
+}
+
+/**
+ * Gives a buffer's memory back at once, where nobody looks at it any more: all its views are empty
+ * then. What is left to the garbage collector piles up faster than it comes by.
+ */
+export function free(bytes: Uint8Array): void {
+  // To ask such a one for its buffer would make one.
+  if (bytes.byteLength < TINY) return;
+  const { buffer } = bytes;
+  if (!(buffer instanceof ArrayBuffer)) return;
+  if (buffer.byteLength === LARGEST_CHUNK && spares.length < SPARES) spares.push(buffer.transfer());
+  else buffer.transfer(0);
+}
