@@ -23,14 +23,16 @@ export function allocate(size: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Gives a buffer's memory back at once, where nobody looks at it any more: all its views are empty
- * then. What is left to the garbage collector piles up faster than it comes by.
+ * Gives a buffer's memory back at once, where nobody looks at it any more: what is left to the garbage
+ * collector piles up faster than it comes by. To be called once; a later use of the memory is another's.
  */
 export function free(bytes: Uint8Array): void {
   // To ask such a one for its buffer would make one.
   if (bytes.byteLength < TINY) return;
   const { buffer } = bytes;
   if (!(buffer instanceof ArrayBuffer)) return;
-  if (buffer.byteLength === LARGEST_CHUNK && spares.length < SPARES) spares.push(buffer.transfer());
+  if (spares.includes(buffer)) throw new Error("a buffer was freed twice");
+  // Not transferred: a buffer that is new for each use has the garbage collector at work all the time.
+  if (buffer.byteLength === LARGEST_CHUNK && spares.length < SPARES) spares.push(buffer);
   else buffer.transfer(0);
 }

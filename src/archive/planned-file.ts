@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { Failure } from "../lib/errors.ts";
-import { allocate, free } from "./buffers.ts";
+import { allocate, free, LARGEST_CHUNK } from "./buffers.ts";
 import { fileFailure } from "./file-failure.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
 import { shown } from "./shown.ts";
@@ -8,8 +8,8 @@ import { shown } from "./shown.ts";
 /** A named pipe in place of the file must not keep the opening waiting. */
 const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Larger reads are no faster, and whoever hashes a piece holds up the event loop meanwhile. */
-const READ_SIZE = 512 * 1024;
+/** A chunk of the archive: of smaller ones each costs the network, and its consumers, a turn of their own. */
+const READ_SIZE = LARGEST_CHUNK;
 
 /** Up to this a file is read at once, without a thread: that takes a tenth of the time. */
 const AT_ONCE = 64 * 1024;
@@ -92,7 +92,7 @@ export class PlannedFile {
   }
 
   /**
-   * All of it, in fresh buffers of at most 512 KiB, one of which is read ahead on Bun's threads.
+   * All of it, in buffers of at most 1 MiB, one of which is read ahead on Bun's threads.
    *
    * @throws Failure naming the file if it can't be read, or changed meanwhile
    */

@@ -122,7 +122,7 @@ export class Transfer {
   }
 
   private async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    if (this.sent && this.exchange.copies) free(this.sent);
+    this.freeSent();
     try {
       const next = await this.archive?.next();
       if (next === undefined) return;
@@ -178,12 +178,21 @@ export class Transfer {
   async fail(error: unknown): Promise<void> {
     if (this.ended) return;
     const cause = errorText(error);
-    const left = [this.held, this.exchange.copies ? this.sent : undefined];
+    const { held } = this;
+    this.held = undefined;
     this.end({ success: false, error_text: cause, sha256_hex: "" }, cause);
     this.controller?.error(new Failure(cause));
     this.aborter.abort(error);
     await this.archive?.return(undefined);
-    for (const piece of left) if (piece) free(piece);
+    if (held) free(held);
+    this.freeSent();
+  }
+
+  /** Once for each piece: its memory is somebody else's next. */
+  private freeSent(): void {
+    const { sent } = this;
+    this.sent = undefined;
+    if (sent && this.exchange.copies) free(sent);
   }
 
   /** At once, where an error of the stream waits its turn behind what is in the buffers. */
