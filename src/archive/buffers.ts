@@ -1,8 +1,11 @@
-/** Bytes of a buffer that is used again: the largest chunk of an archive. */
-export const LARGEST_CHUNK = 1024 * 1024;
+/**
+ * Bytes of a buffer that is used again: the largest chunk of an archive. Twice as large ones are hardly
+ * faster, and what clients leave behind is as large then, and waits for the garbage collector.
+ */
+export const LARGEST_CHUNK = 512 * 1024;
 
 /** Less is found faster than it is kept. */
-const SMALL = 64 * 1024;
+const SMALL = 128 * 1024;
 
 /** Bytes below which an array lives in the collector's own heap. */
 const TINY = 1024;
@@ -13,7 +16,7 @@ const SPARES = 8;
 const spares: ArrayBuffer[] = [];
 
 /**
- * Memory for so many bytes, at most 1 MiB, with anything in it: what was freed last, if it can be.
+ * Memory for so many bytes, at most 512 KiB, with anything in it: what was freed last, if it can be.
  * Fresh memory costs as much as the reading of a file into it, since the system hands it out page by
  * page.
  */

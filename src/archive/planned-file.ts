@@ -92,7 +92,7 @@ export class PlannedFile {
   }
 
   /**
-   * All of it, in buffers of at most 1 MiB, one of which is read ahead on Bun's threads.
+   * All of it, in buffers of at most 512 KiB, one of which is read ahead on Bun's threads.
    *
    * @throws Failure naming the file if it can't be read, or changed meanwhile
    */

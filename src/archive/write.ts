@@ -14,7 +14,7 @@ const JOINED = 128 * 1024;
 
 /**
  * The bytes of a planned archive: the same for the same snapshot, whatever else runs. All chunks are
- * the consumer's own, of at most 1 MiB. It works at its consumer's pace and a few blocks ahead. When
+ * the consumer's own, of at most 512 KiB. It works at its consumer's pace and a few blocks ahead. When
  * the `return()` of a consumer that stops early resolves, nothing is held any more.
  *
  * ```ts

@@ -7,7 +7,7 @@ import type { Workers } from "./workers.ts";
 
 /**
  * Compresses a tar block by block, several at once, and hands the results on in order, in chunks of
- * at most 1 MiB.
+ * at most 512 KiB.
  *
  * When the `return()` of a consumer that stops early resolves, all is released.
  *
