@@ -14,6 +14,9 @@ const FIRST_CAPACITY = 64 * 1024;
  * it, as the system hands it out page by page; and old memory waits for the garbage collector.
  */
 let spare: Uint8Array = new Uint8Array(0);
+
+/** More is not kept: each thread has a spare of its own, for as long as the process lives. */
+const LARGEST_SPARE = 16 * 1024 * 1024;
 const READ_AHEAD = 1024 * 1024;
 
 /**
@@ -113,7 +116,8 @@ export class Spool {
   }
 
   #release(): void {
-    if (this.#memory.length > spare.length) spare = this.#memory;
+    const { length } = this.#memory;
+    if (length > spare.length && length <= LARGEST_SPARE) spare = this.#memory;
     this.#memory = new Uint8Array(0);
   }
 

@@ -214,7 +214,6 @@ export class Transfer {
     this.ended = true;
     this.record(result.success);
     this.held = undefined;
-    this.sent = undefined;
     this.guard?.stop();
     if (result.success) guardTail(this.exchange, this.parts.stallTimeout);
     this.finishStatus(result);

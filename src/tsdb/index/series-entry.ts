@@ -117,6 +117,7 @@ export class SeriesEntry {
       const name = reader.uint31();
       const value = reader.uint31();
       if (name >= this.#symbolCount || value >= this.#symbolCount) {
+        this.#length = at;
         return `a label is symbol ${Math.max(name, value)} of ${this.#symbolCount}`;
       }
       labels[at] = name;
