@@ -26,6 +26,10 @@ function withLabels(labels: [string, string][], ...chunks: ChunkModel[]): Series
   return { labels: [["__name__", "up"], ...labels], chunks };
 }
 
+function named(name: string, labels: [string, string][]): SeriesModel {
+  return { labels: [["__name__", name], ...labels], chunks: [floatChunk([1])] };
+}
+
 /** The series with its first chunk, or what the index says of it, changed. */
 function firstChunk({ labels, chunks }: SeriesModel, change: Partial<ChunkModel>): SeriesModel {
   return { labels, chunks: chunks.map((chunk, i) => (i === 0 ? { ...chunk, ...change } : chunk)) };
@@ -124,6 +128,20 @@ test.each<[string, ProblemKind[], BlockModel]>([
     "a longer series before its beginning",
     ["series-order"],
     { series: [A, withLabels([], floatChunk([1]))] },
+  ],
+
+  [
+    "a label that is no symbol, of a series between sound ones",
+    ["series-damaged"],
+    {
+      series: [
+        named("a", [["job", "z"]]),
+        named("b", [["job", "a"]]),
+        named("c", [["job", "nowhere"]]),
+        named("c", [["job", "d"]]),
+      ],
+      symbols: ["", "__name__", "a", "b", "c", "d", "job", "z"],
+    },
   ],
 
   // Chunks.

@@ -175,7 +175,11 @@ function seriesBody(
 ): number[] {
   const referred = chunks.filter(({ reference }) => reference !== NONE);
   const body = putUvarint(labels.length);
-  for (const string of labels.flat()) body.push(...putUvarint(symbols.indexOf(string)));
+  for (const string of labels.flat()) {
+    const symbol = symbols.indexOf(string);
+    // One that is missing gets a number that no symbol has.
+    body.push(...putUvarint(symbol < 0 ? symbols.length : symbol));
+  }
   body.push(...putUvarint(referred.length));
   let before: { last: number; reference: number } | undefined;
   for (const chunk of referred) {
