@@ -13,8 +13,10 @@ import {
 import { connect } from "node:net";
 import { join } from "node:path";
 import { errorCode } from "../../src/lib/errors.ts";
+import { ANOTHER_USER, AS_ANOTHER } from "../support/another-user.ts";
 import { atEnd } from "../support/at-end.ts";
 import { selfSigned } from "../support/certificates.ts";
+import { compiledPrograms } from "../support/compiled.ts";
 import { type RunningServer, startServer } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
@@ -133,16 +135,17 @@ describe("a file that can't be read", () => {
     "by the server's user is refused at the start, and changes nothing later",
     async () => {
       const setup = setUp(`basic_auth_users: {alice: ${hashes.low}}\n`);
-      const user = 65534;
-      for (const path of [setup.dir, setup.snapshots, setup.web]) chownSync(path, user, user);
+      for (const path of [setup.dir, setup.snapshots, setup.web]) {
+        chownSync(path, ANOTHER_USER, ANOTHER_USER);
+      }
       chmodSync(setup.web, 0);
       const args = ["--snapshot-dir", setup.snapshots, "--web.config.file", setup.web];
       // A program of its own: the user may have no way to where the sources lie.
-      const under = ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
-      const refused = await startServer(args, { under }).then(undefined, String);
+      const other = { under: AS_ANOTHER, origin: { directory: await compiledPrograms() } };
+      const refused = await startServer(args, other).then(undefined, String);
       expect(refused).toContain("can't be read: the user that this runs as has no right to");
       chmodSync(setup.web, 0o400);
-      const { url, log } = await startServer(args, { under });
+      const { url, log } = await startServer(args, other);
       chmodSync(setup.web, 0);
       expect(await status(url, basic("alice", SECRET))).toBe(200);
       expect(await status(url, basic("alice", "wrong"))).toBe(401);

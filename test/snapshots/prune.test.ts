@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { announceCreation } from "../../src/snapshots/announce.ts";
 import { lockShared } from "../../src/snapshots/lock.ts";
 import { type PruneEntry, planPrune, pruneSnapshots } from "../../src/snapshots/prune.ts";
+import { ANOTHER_USER, BECOME_ANOTHER } from "../support/another-user.ts";
 import {
   bunCommand,
   flockFromOutside,
@@ -236,16 +237,14 @@ test("one that can't be removed is told, and the others go all the same", async 
   const [stuck, fine] = [aged(3 * HOUR), aged(2 * HOUR)];
   const stuckPath = makeSnapshot(directory, stuck);
   const finePath = makeSnapshot(directory, fine);
-  let command = bunCommand(PRUNE, directory, NOW.toISOString(), "0");
   chmodSync(stuckPath, 0o555);
   if (process.getuid?.() === 0) {
     // Nothing stops root, so it is done by somebody who owns all but one snapshot.
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...command];
     chmodSync(join(directory, "../.."), 0o755);
-    Bun.spawnSync(["chown", "-R", "65534", directory]);
+    Bun.spawnSync(["chown", "-R", String(ANOTHER_USER), directory]);
     Bun.spawnSync(["chown", "-R", "0", stuckPath]);
   }
-  const pruning = start(command);
+  const pruning = start(bunCommand(BECOME_ANOTHER + PRUNE, directory, NOW.toISOString(), "0"));
   expect(await pruning.line()).toBe("ready");
   pruning.tell("go");
   const result = JSON.parse((await pruning.line()) ?? "");

@@ -19,6 +19,7 @@ import {
 } from "../../src/snapshots/errors.ts";
 import { lockShared } from "../../src/snapshots/lock.ts";
 import { removeSnapshot, sweepLeftovers } from "../../src/snapshots/remove.ts";
+import { ANOTHER_USER, BECOME_ANOTHER } from "../support/another-user.ts";
 import {
   bunCommand,
   flockFromOutside,
@@ -281,12 +282,11 @@ test("without the right to remove, nothing is touched, and the message tells who
     expect(names(directory)).toEqual([NAME]);
     return;
   }
-  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   for (const open of [join(directory, "../.."), directory, path]) chmodSync(open, 0o755);
-  const refused = () => start([...asNobody, ...bunCommand(REMOVE, directory, NAME)]).line();
+  const refused = () => start(bunCommand(BECOME_ANOTHER + REMOVE, directory, NAME)).line();
   const ownerOf = (place: string) =>
     `Failure: can't remove ${NAME}: permission denied: prombackup must run as the user that owns ` +
-    `${place} (uid 0), it runs as uid 65534`;
+    `${place} (uid 0), it runs as uid ${ANOTHER_USER}`;
   expect(await refused()).toBe(ownerOf(path));
   chmodSync(path, 0o777);
   expect(await refused()).toBe(ownerOf(directory));

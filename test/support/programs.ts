@@ -3,10 +3,13 @@ import { atEnd } from "./at-end.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 
-/** Where the programs run from: their sources, or the compiled binaries in dist/. */
-export type Origin = "source" | "compiled";
+/** Where the programs run from: their sources, the compiled binaries in dist/, or those elsewhere. */
+export type Origin = "source" | "compiled" | { readonly directory: string };
 
-const COMMANDS: Record<Origin, Record<"prombackup" | "prombackup-server", readonly string[]>> = {
+const COMMANDS: Record<
+  Extract<Origin, string>,
+  Record<"prombackup" | "prombackup-server", readonly string[]>
+> = {
   source: {
     prombackup: [process.execPath, join(ROOT, "src", "cli.ts")],
     "prombackup-server": [process.execPath, join(ROOT, "src", "server.ts")],
@@ -38,7 +41,9 @@ export function commandLine(
   args: readonly string[],
   origin: Origin = "source",
 ): string[] {
-  return [...COMMANDS[origin][program], ...args];
+  const command =
+    typeof origin === "string" ? COMMANDS[origin][program] : [join(origin.directory, program)];
+  return [...command, ...args];
 }
 
 /** An environment in which no setting of the developer's own is found. */
