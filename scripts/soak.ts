@@ -17,10 +17,14 @@ const MORE_MIB = 16;
 /** Prometheus is started again after so many cycles. */
 const RESTART_EVERY = 40;
 
+/** Threads of the engine's, which come and go as it compiles and collects, by what the system calls them. */
+const OF_THE_ENGINE = /^(JITWorker|JSCWarmUp|HeapHelper|ollector Thread|mi-scavenger)$/;
+
 interface Figures {
   /** The most that was ever resident. */
   readonly peakMiB: number;
   readonly descriptors: number;
+  /** Workers, and those that Bun reads files and the network with. */
   readonly threads: number;
 }
 
@@ -151,11 +155,21 @@ function figures(pid: number): Figures {
   return {
     peakMiB: Math.round(field("VmHWM") / 1024),
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
-    threads: field("Threads"),
+    threads: threadNames(pid).filter((name) => !OF_THE_ENGINE.test(name)).length,
   };
 }
 
-/** Idle connections are closed after some 12 seconds, and the runtime's own threads come and go. */
+function threadNames(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    try {
+      return [readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8").trim()];
+    } catch {
+      return []; // It has ended meanwhile.
+    }
+  });
+}
+
+/** Idle connections are closed after some 12 seconds. */
 async function settled(pid: number): Promise<Figures> {
   const end = performance.now() + 15_000;
   let least = figures(pid);
