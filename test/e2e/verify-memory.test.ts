@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanEnvironment, commandLine } from "../support/programs.ts";
 import { makeBlocks } from "../support/prometheus.ts";
@@ -38,6 +38,8 @@ async function peak(times: number): Promise<number> {
   });
   let most = 0;
   const timer = setInterval(() => {
+    // Gone, or a zombie without memory, when it ended since the last look.
+    if (!existsSync(`/proc/${child.pid}/status`)) return;
     const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
     most = Math.max(most, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0));
   }, 10);
@@ -48,7 +50,8 @@ async function peak(times: number): Promise<number> {
 }
 
 test("what verify takes is that of a block, however many there are", async () => {
-  const few = await peak(10);
+  const few = await peak(40);
   expect(few).toBeGreaterThan(50);
-  expect((await peak(150)) - few).toBeLessThan(60);
+  // The heap goes up and down by some 60 MiB; the 560 blocks more are 2.2 GB, their indexes 170 MB.
+  expect((await peak(600)) - few).toBeLessThan(110);
 });
