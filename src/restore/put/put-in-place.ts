@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { errorCode, Failure } from "../../lib/errors.ts";
 import { exchange } from "../../lib/files/exchange.ts";
 import { syncDirectory } from "../../lib/files/sync-directory.ts";
-import { unmark } from "../stage/marker.ts";
+import { isMarked, unmark } from "../stage/marker.ts";
 
 /**
  * Puts a staged directory where there is none yet, or an empty one: by rename, so it is there whole or
@@ -30,6 +30,8 @@ export function putNew(staged: string, target: string): void {
  * this is interrupted, on which side of that step it was.
  */
 export function putInsteadOf(target: string, staged: string, aside: string): void {
+  // One that was left there, and is nobody's by now, would make both of them new.
+  if (isMarked(target)) unmark(target);
   if (exchange(staged, target)) renameSync(staged, aside);
   else {
     // For a moment there is neither. A Prometheus that starts right then finds no data.
