@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../lib/errors.ts";
 import { examineDataDir } from "./data-dir.ts";
@@ -77,6 +78,9 @@ export async function restore(
     if (known !== undefined) requireSame(archive, plan, staged.survey);
     const first = known ? plan : planStaged(request, facts, surroundings, staged);
     ready = makeReady(first, request, facts, surroundings, staged);
+    // A signal that came while files were synced is told when the event loop has its turn.
+    await setImmediate();
+    surroundings.signal.throwIfAborted();
   } catch (error) {
     staging.discard();
     throw surroundings.signal.aborted ? surroundings.signal.reason : error;
@@ -140,7 +144,7 @@ function makeReady(
   first: Plan,
   request: Request,
   facts: Facts,
-  { warn, signal }: Surroundings,
+  { warn }: Surroundings,
   staged: Staged,
 ): Ready {
   const leftOut = requireSound(staged, restoredOf(first), request.skipDamaged, warn);
@@ -152,7 +156,6 @@ function makeReady(
   const version = request.prometheusVersion ?? plan.running?.version;
   requireReadable(staged, restored, version, warn);
   staged.finish(placingOf(plan, request.mode));
-  signal.throwIfAborted();
   return { plan, leftOut };
 }
 
