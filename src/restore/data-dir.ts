@@ -1,6 +1,7 @@
 import {
   accessSync,
   constants,
+  type Dirent,
   lstatSync,
   readdirSync,
   readFileSync,
@@ -11,6 +12,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
 import { type BlockMeta, isUlid, parseBlockMeta } from "../tsdb/meta.ts";
+import { remedy } from "./failed.ts";
 import { isOurs } from "./names.ts";
 
 /** A block that lies in the target. */
@@ -112,8 +114,13 @@ function resolveDirectory(path: string): { path: string; exists: boolean } {
 }
 
 function list(path: string): string[] {
+  return listEntries(path).map(({ name }) => name);
+}
+
+/** @throws Failure if it can't be read */
+export function listEntries(path: string): Dirent[] {
   try {
-    return readdirSync(path);
+    return readdirSync(path, { withFileTypes: true });
   } catch (error) {
     throw cannotRead(path, error);
   }
@@ -121,7 +128,7 @@ function list(path: string): string[] {
 
 function cannotRead(path: string, error: unknown): Failure {
   if (error instanceof Failure) return error;
-  return new Failure(`${path} can't be read: ${errorText(error)}: run as root or as its owner`);
+  return new Failure(`${path} can't be read: ${errorText(error)}: ${remedy(error)}`);
 }
 
 function examineBlock(dataDir: string, name: string): ExistingBlock {
@@ -144,7 +151,7 @@ function* filesOf(block: string, below: string): Generator<[string, number]> {
   const stats = lstatSync(join(block, below), { throwIfNoEntry: false });
   if (stats?.isFile()) yield [below, stats.size];
   if (!stats?.isDirectory()) return;
-  for (const name of readdirSync(join(block, below))) yield* filesOf(block, join(below, name));
+  for (const name of list(join(block, below))) yield* filesOf(block, join(below, name));
 }
 
 function isRenamable(path: string, exists: boolean): boolean {

@@ -8,14 +8,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import { errorCode, Failure } from "../lib/errors.ts";
 import { tryFlock } from "../lib/files/flock.ts";
 import { descriptorPath, HOLD_DIRECTORY } from "../snapshots/held.ts";
-import type { DataDir } from "./data-dir.ts";
+import { type DataDir, listEntries } from "./data-dir.ts";
+import { reason, remedy } from "./failed.ts";
 
 const LOCK_FILE =
   constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -53,8 +55,9 @@ export function lockDataDir({ path, empty, stats }: DataDir): DataDirLock | unde
     }
     closeSync(fd);
   } catch (error) {
+    if (!existed) rmSync(file, { force: true });
     closeSync(directory);
-    throw new Failure(`can't lock ${path}/lock: ${errorText(error)}: run as root or as its owner`);
+    throw new Failure(`can't lock ${path}/lock: ${reason(error)}: ${remedy(error)}`);
   }
   closeSync(directory);
   return undefined;
@@ -92,7 +95,7 @@ function listProcesses(): string[] {
 function inodesOf(dataDir: string): Map<string, string> {
   const inodes = new Map<string, string>();
   const add = (path: string, depth: number) => {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
+    for (const entry of listEntries(path)) {
       const child = join(path, entry.name);
       if (entry.isDirectory()) {
         if (depth < 3 && entry.name !== "snapshots") add(child, depth + 1);

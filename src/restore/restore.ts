@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../lib/errors.ts";
 import { examineDataDir } from "./data-dir.ts";
+import { unchanged } from "./failed.ts";
 import { finishInterrupted } from "./finish.ts";
 import { usersOf } from "./in-use.ts";
 import type { ArchiveInput } from "./intake/archive-input.ts";
@@ -82,14 +83,21 @@ export async function restore(
     await setImmediate();
     surroundings.signal.throwIfAborted();
   } catch (error) {
-    staging.discard();
-    throw surroundings.signal.aborted ? surroundings.signal.reason : error;
+    staging.abandon();
+    throw surroundings.signal.aborted ? surroundings.signal.reason : unchanged(plan.dataDir, error);
   }
   const done = restoredBy(ready.plan, request, ready.leftOut);
   if (done.placing.restored.length > 0)
     return {
       ...done,
-      placing: putInPlace(ready.plan, request, facts.target, staging, done.placing),
+      placing: putInPlace(
+        ready.plan,
+        request,
+        facts.target,
+        staging,
+        done.placing,
+        surroundings.warn,
+      ),
     };
   staging.discard();
   return done;

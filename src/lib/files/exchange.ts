@@ -1,4 +1,4 @@
-import { Failure } from "../errors.ts";
+import { getSystemErrorName } from "node:util";
 import { errnoText, libC } from "../libc.ts";
 
 // <fcntl.h> and <linux/fs.h>; the same on every Linux architecture.
@@ -13,7 +13,7 @@ const EINVAL = 22;
  * there nothing under either name (renameat2(2), Linux).
  *
  * @returns false if the kernel or the file system can't (NFS, ZFS before 2.2); nothing has changed then
- * @throws Failure with the system's own words for any other reason
+ * @throws an error of the system's for any other reason
  */
 export function exchange(one: string, other: string): boolean {
   const { renameat2, errno } = libC("exchanging directories");
@@ -22,7 +22,9 @@ export function exchange(one: string, other: string): boolean {
     return true;
   const code = errno();
   if (code === ENOSYS || code === EINVAL) return false;
-  throw new Failure(`can't exchange ${one} and ${other}: ${errnoText(code)}`);
+  const name = getSystemErrorName(-code);
+  const text = `can't exchange ${one} and ${other}: ${errnoText(code)}`;
+  throw Object.assign(new Error(text), { code: name });
 }
 
 function cString(path: string): Uint8Array {

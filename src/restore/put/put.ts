@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { errorText, Failure } from "../../lib/errors.ts";
+import { Failure } from "../../lib/errors.ts";
 import { type DataDir, examineDataDir } from "../data-dir.ts";
+import { reason, unchanged } from "../failed.ts";
 import { findUsers, lockDataDir } from "../in-use.ts";
 import { asideInside } from "../names.ts";
 import type { Request } from "../plan/facts.ts";
@@ -28,12 +30,15 @@ export function putInPlace(
   seen: DataDir,
   staging: Staging,
   placing: Placing,
+  warn: (message: string) => void,
 ): Placing {
   let begun = false;
+  let done = false;
   const work = () => {
     requireAsPlanned(seen, placing);
     begun = true;
     put(plan, staging, placing);
+    done = true;
   };
   try {
     if (mode === "blocks") work();
@@ -41,12 +46,16 @@ export function putInPlace(
     staging.discard();
     return placing;
   } catch (error) {
-    if (begun) {
-      staging.close();
-      return settle(plan.dataDir, error);
+    if (!begun) {
+      staging.abandon();
+      throw unchanged(plan.dataDir, error);
     }
-    staging.discard();
-    throw error;
+    const isStaged = !done && existsSync(staging.at("data"));
+    staging.leave();
+    const settled = settle(plan.dataDir, error, done);
+    if (settled === undefined && isStaged) throw unchanged(plan.dataDir, error);
+    warn(`a step failed (${reason(error)}), but all is in place`);
+    return settled ?? placing;
   }
 }
 
@@ -91,18 +100,22 @@ function put({ way, dataDir, ownership }: Plan, staging: Staging, placing: Placi
   else putInsteadOf(dataDir, staging.at("data"), aside);
 }
 
-/** @throws the error, unless what it broke off could be finished */
-function settle(dataDir: string, error: unknown): Placing {
-  let finished: Placing | undefined;
+/**
+ * Ends what an error broke off.
+ *
+ * @param done whether no more than traces are left to be removed, which the next run does as well
+ * @returns what was finished; undefined if nothing was: it hadn't come as far, or it was done
+ * @throws Failure if that fails as well
+ */
+function settle(dataDir: string, error: unknown, done: boolean): Placing | undefined {
   try {
-    finished = recover(dataDir, new Date());
+    return recover(dataDir, new Date());
   } catch (again) {
+    if (done) return undefined;
     throw new Failure(
-      `${errorText(error)}; the restore is interrupted there (${errorText(again)}): once that is mended, the same command again finishes it`,
+      `can't restore into ${dataDir}: ${reason(error)}; the restore is interrupted there (${reason(again)}): once that is mended, the same command again finishes it`,
     );
   }
-  if (finished === undefined) throw error;
-  return finished;
 }
 
 function inUse(dataDir: string, how: string): Failure {

@@ -33,6 +33,8 @@ function recoverBeside(target: string, now: Date): Placing | undefined {
   if (!isMarked(data) && isMarked(target)) {
     const placing = placingFor(target) ?? unknown("exchange");
     const aside = existsSync(data) ? moveAside(data, target, placing, now) : placing.aside;
+    // What was broken off may not have come to it, or have failed in it.
+    syncDirectory(dirname(target));
     unmark(target);
     staging.close();
     return withAside({ ...placing, aside }, dirname(target));
@@ -53,7 +55,6 @@ function moveAside(old: string, target: string, { aside }: Placing, now: Date): 
   const parent = dirname(target);
   const path = aside === undefined ? asideBeside(target, now) : unused(join(parent, aside));
   renameSync(old, path);
-  syncDirectory(parent);
   return basename(path);
 }
 

@@ -11,8 +11,9 @@ import {
   writeSync,
 } from "node:fs";
 import type { TarEntry } from "../../archive/tar/reader.ts";
-import { errorCode, errorText, Failure } from "../../lib/errors.ts";
+import { errorCode, Failure } from "../../lib/errors.ts";
 import { formatBytes } from "../../lib/units.ts";
+import { reason, UNCHANGED } from "../failed.ts";
 import { placeOf } from "../intake/intake.ts";
 import type { Ownership } from "../ownership.ts";
 
@@ -132,7 +133,9 @@ export class Extraction {
     const { bavail, bsize } = statfsSync(this.#root);
     if (size <= bavail * bsize) return;
     const left = formatBytes(bavail * bsize);
-    throw new Failure(`no space left for ${formatBytes(size)} in ${this.#shown}: ${left} are free`);
+    throw new Failure(
+      `no space left for ${formatBytes(size)} in ${this.#shown}: ${left} are free: ${UNCHANGED}`,
+    );
   }
 
   #named<T>(path: string, work: () => T): T {
@@ -141,8 +144,8 @@ export class Extraction {
     } catch (cause) {
       if (cause instanceof Failure) throw cause;
       const what = `can't write ${this.#shown}/${path}`;
-      const remedy = errorCode(cause) === "EPERM" ? ": run as root, or without --owner" : "";
-      throw new Failure(`${what}: ${errorText(cause)}${remedy}`, { cause });
+      const remedy = errorCode(cause) === "EPERM" ? "run as root, or without --owner" : UNCHANGED;
+      throw new Failure(`${what}: ${reason(cause)}: ${remedy}`);
     }
   }
 }

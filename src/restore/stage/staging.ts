@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 
 import { errorCode, errorText, Failure } from "../../lib/errors.ts";
 import { HOLD_DIRECTORY } from "../../snapshots/held.ts";
 import { type SnapshotLock, tryLockDirectory } from "../../snapshots/lock.ts";
+import { remedy } from "../failed.ts";
 import { mark } from "./marker.ts";
 
 /**
@@ -28,16 +29,16 @@ export class Staging {
    */
   static open(path: string): Staging {
     for (;;) {
-      make(path);
+      const made = make(path);
       // Another restore that ends right now takes it away.
-      const staging = Staging.openExisting(path);
-      if (staging !== undefined) return staging;
+      const held = lock(path, made);
+      if (held !== undefined) return new Staging(path, held);
     }
   }
 
   /** The same if the directory exists already; otherwise undefined, and nothing is made. */
   static openExisting(path: string): Staging | undefined {
-    const held = lock(path);
+    const held = lock(path, false);
     return held && new Staging(path, held);
   }
 
@@ -72,6 +73,21 @@ export class Staging {
     this.close();
   }
 
+  /** Removes it after an error, which matters more than one of the removal: the next run removes the rest. */
+  abandon(): void {
+    try {
+      this.discard();
+    } catch {
+      this.leave();
+    }
+  }
+
+  /** Lets go of it, and leaves it to {@link ../put/recover.ts}. Twice is fine. */
+  leave(): void {
+    this.#open = false;
+    this.#lock.release();
+  }
+
   /** Removes it if it is empty, and lets go of it. Twice is fine. */
   close(): void {
     if (!this.#open) return;
@@ -84,23 +100,31 @@ export class Staging {
   }
 }
 
-function make(path: string): void {
+/** @returns false if it was there */
+function make(path: string): boolean {
   try {
     mkdirSync(path, { mode: 0o700 });
+    return true;
   } catch (error) {
-    if (errorCode(error) === "EEXIST") return;
-    throw new Failure(`can't make ${path}: ${errorText(error)}: run as root or as its owner`);
+    if (errorCode(error) === "EEXIST") return false;
+    throw new Failure(`can't make ${path}: ${errorText(error)}: ${remedy(error)}`);
   }
 }
 
-/** @returns undefined if there is no such directory */
-function lock(path: string): SnapshotLock | undefined {
+/**
+ * @param made it was made for this, and goes again if it can't be locked
+ * @returns undefined if there is no such directory
+ */
+function lock(path: string, made: boolean): SnapshotLock | undefined {
   let held: SnapshotLock | undefined;
   try {
     held = tryLockDirectory(path, "exclusive", HOLD_DIRECTORY);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
-    throw new Failure(`${path} is in the way: ${errorText(error)}: move it away`);
+    if (made) rmdirSync(path);
+    const isOther = errorCode(error) === "ENOTDIR" || errorCode(error) === "ELOOP";
+    if (isOther) throw new Failure(`${path} is in the way: ${errorText(error)}: move it away`);
+    throw new Failure(`can't lock ${path}: ${errorText(error)}: ${remedy(error)}`);
   }
   if (held === undefined) {
     throw new Failure(`another prombackup restore is at work in ${path}: wait for its end`);
