@@ -6,7 +6,7 @@ import { cleanEnvironment, commandLine, run } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import { fault } from "./fault.ts";
-import { brokenDisk, canMount, failingDisk, quota, tmpfs } from "./mounts.ts";
+import { brokenDisk, canMount, failingDisk, fillUp, quota, tmpfs } from "./mounts.ts";
 import { fixedSnapshot } from "./proxy.ts";
 
 const noTmpfs = !canMount("tmpfs");
@@ -124,7 +124,7 @@ fault(
     const other = await start(snapshotDir(MB), "--state-dir", stateDir);
     const ids: (string | null)[] = [];
     while (!other.log().includes("could not be written")) {
-      if (ids.length === 1) fill(stateDir);
+      if (ids.length === 1) fillUp(stateDir);
       const answer = await fetch(`${other.url}/api/download?name=${NAME}`);
       await answer.bytes();
       ids.push(answer.headers.get("X-Prombackup-Download-Id"));
@@ -142,7 +142,7 @@ fault(
   "the server starts, keeps its record in memory and says so",
   async () => {
     const stateDir = tmpfs(256 * 1024);
-    fill(stateDir);
+    fillUp(stateDir);
     const other = await start(snapshotDir(MB), "--state-dir", stateDir);
     expect(other.log()).toContain("kept in memory, and a restart ends it");
     const answer = await fetch(`${other.url}/api/download?name=${NAME}`);
@@ -153,9 +153,3 @@ fault(
   },
   { skip: noTmpfs },
 );
-
-function fill(directory: string): void {
-  Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(directory, "filler")}`, "bs=4k"], {
-    stderr: "ignore",
-  });
-}

@@ -80,6 +80,13 @@ export function halfReadable(fill: (directory: string) => void): string {
   return directory;
 }
 
+/** Fills the file system of a directory up, by a file there; answers its path. */
+export function fillUp(directory: string): string {
+  const filler = join(directory, "filler");
+  Bun.spawnSync(["dd", "if=/dev/zero", `of=${filler}`, "bs=4k"], { stderr: "ignore" });
+  return filler;
+}
+
 function succeed(...command: string[]): void {
   const { exitCode, stderr } = Bun.spawnSync(command);
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
