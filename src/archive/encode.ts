@@ -1,6 +1,6 @@
 import { slices } from "../lib/slices.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
-import { PlannedFile, readPlannedFile } from "./planned-file.ts";
+import { PlannedFile, readSmallFile, SMALL_FILE } from "./planned-file.ts";
 import { encodeTarHeader, padded, TAR_END_SIZE } from "./tar/header.ts";
 
 /** A file over this many bytes starts a fresh run of the compressor, by contract. */
@@ -13,7 +13,7 @@ export const LARGE_FILE = 1024 * 1024;
  * so: equal files then give equal compressed runs, whatever stands around them.
  */
 export type TarPiece =
-  /** Headers, padding, contents of files up to 1 MiB. */
+  /** Headers, padding, contents of files up to 1 MiB; of small files all of it at once. */
   | { readonly bytes: Uint8Array; readonly startsRun: boolean }
   /** The contents of a larger file; whoever wants it beyond the next piece must hold it. */
   | {
@@ -57,12 +57,21 @@ export async function* encodeTar(
       const large = member.size > LARGE_FILE;
       const named = { ...member, path: archivePath(plan.name, member.path) };
       const content = await watcher?.begin(named);
-      yield { bytes: encodeTarHeader(named), startsRun: large || afterLarge };
-      if (member.type === "file") yield* encodeBody(plan, member, content);
-      const padding = new Uint8Array(padded(member.size) - member.size);
-      if (padding.length > 0) yield { bytes: padding, startsRun: large };
+      const header = encodeTarHeader(named);
+      const padding = padded(member.size) - member.size;
+      if (member.size <= SMALL_FILE) {
+        // Each piece costs all who pass it on a turn, so there is one.
+        const bytes = wholeMember(plan, member, header);
+        await content?.push(bytes.subarray(header.length, header.length + member.size));
+        content?.end();
+        yield { bytes, startsRun: afterLarge };
+      } else {
+        yield { bytes: header, startsRun: large || afterLarge };
+        yield* encodeBody(plan, member, content);
+        if (padding > 0) yield { bytes: new Uint8Array(padding), startsRun: large };
+      }
       // Padding starts the run already.
-      afterLarge = large && padding.length === 0;
+      afterLarge = large && padding === 0;
     }
     await watcher?.end();
   } finally {
@@ -71,23 +80,31 @@ export async function* encodeTar(
   yield { bytes: new Uint8Array(TAR_END_SIZE), startsRun: afterLarge };
 }
 
+/** A directory, or a small file with all that belongs to it. */
+function wholeMember(plan: ArchivePlan, member: Member, header: Uint8Array): Uint8Array {
+  if (member.type === "directory") return header;
+  const bytes = new Uint8Array(header.length + padded(member.size));
+  bytes.set(header);
+  readSmallFile(plan, member, bytes.subarray(header.length, header.length + member.size));
+  return bytes;
+}
+
 async function* encodeBody(
   plan: ArchivePlan,
   member: Member,
   content: ContentWatcher | undefined,
 ): AsyncGenerator<TarPiece> {
-  if (member.size > LARGE_FILE) {
-    const file = PlannedFile.open(plan, member);
-    try {
-      yield { file, content };
-    } finally {
-      file.release();
+  const file = PlannedFile.open(plan, member);
+  try {
+    if (member.size > LARGE_FILE) yield { file, content };
+    else {
+      for await (const bytes of file.read()) {
+        await content?.push(bytes);
+        yield { bytes, startsRun: false };
+      }
     }
-  } else {
-    for await (const bytes of readPlannedFile(plan, member)) {
-      await content?.push(bytes);
-      yield { bytes, startsRun: false };
-    }
+  } finally {
+    file.release();
   }
   content?.end();
 }

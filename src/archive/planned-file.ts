@@ -11,8 +11,8 @@ const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 /** A chunk of the archive: of smaller ones each costs the network, and its consumers, a turn of their own. */
 const READ_SIZE = LARGEST_CHUNK;
 
-/** Up to this a file is read at once, without a thread: that takes a tenth of the time. */
-const AT_ONCE = 64 * 1024;
+/** Up to so many bytes a file is read at once, without a thread: that takes a tenth of the time. */
+export const SMALL_FILE = 64 * 1024;
 
 /**
  * A planned file, opened for reading. Several may hold it, such as threads that read parts of it: it
@@ -97,8 +97,7 @@ export class PlannedFile {
    * @throws Failure naming the file if it can't be read, or changed meanwhile
    */
   async *read(): AsyncGenerator<Uint8Array> {
-    if (this.size > AT_ONCE) yield* this.readPieces();
-    else if (this.size > 0) yield this.readAtOnce();
+    yield* this.readPieces();
     try {
       this.requireUnchanged();
     } catch (error) {
@@ -106,22 +105,27 @@ export class PlannedFile {
     }
   }
 
-  private readAtOnce(): Uint8Array {
-    const bytes = new Uint8Array(this.size);
+  /**
+   * All of a small one, at once.
+   *
+   * @param into has as many bytes as the file
+   * @throws Failure as {@link read}
+   */
+  readInto(into: Uint8Array): void {
     try {
-      for (let at = 0; at < bytes.length; ) {
-        const length = readSync(this.fd, bytes, at, bytes.length - at, at);
+      for (let at = 0; at < into.length; ) {
+        const length = readSync(this.fd, into, at, into.length - at, at);
         if (length === 0) throw this.tooShort(at);
         at += length;
       }
-      return bytes;
+      this.requireUnchanged();
     } catch (error) {
       throw this.failure(error);
     }
   }
 
   private async *readPieces(): AsyncGenerator<Uint8Array> {
-    let ahead: Promise<Uint8Array> | undefined = this.readAhead(0);
+    let ahead = this.size > 0 ? this.readAhead(0) : undefined;
     try {
       for (let at = 0; ahead; ) {
         const bytes: Uint8Array = await ahead;
@@ -159,7 +163,7 @@ export class PlannedFile {
   private async readAt(at: number): Promise<Uint8Array> {
     const bytes = allocate(Math.min(READ_SIZE, this.size - at));
     if (bytes.length === 0) return bytes;
-    const length = await readInto(this.fd, bytes, at);
+    const length = await readSome(this.fd, bytes, at);
     if (length === 0) throw this.tooShort(at);
     return bytes.subarray(0, length);
   }
@@ -178,6 +182,12 @@ export async function* readPlannedFile(
   plan: ArchivePlan,
   member: Member,
 ): AsyncGenerator<Uint8Array> {
+  if (member.size <= SMALL_FILE) {
+    const bytes = new Uint8Array(member.size);
+    readSmallFile(plan, member, bytes);
+    if (bytes.length > 0) yield bytes;
+    return;
+  }
   const file = PlannedFile.open(plan, member);
   try {
     yield* file.read();
@@ -186,7 +196,22 @@ export async function* readPlannedFile(
   }
 }
 
-function readInto(fd: number, bytes: Uint8Array, at: number): Promise<number> {
+/**
+ * Reads all of a planned file of at most {@link SMALL_FILE} bytes.
+ *
+ * @param into has as many bytes as the file
+ * @throws Failure as {@link readPlannedFile}
+ */
+export function readSmallFile(plan: ArchivePlan, member: Member, into: Uint8Array): void {
+  const file = PlannedFile.open(plan, member);
+  try {
+    file.readInto(into);
+  } finally {
+    file.release();
+  }
+}
+
+function readSome(fd: number, bytes: Uint8Array, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
     read(fd, bytes, 0, bytes.length, at, (error, length) => {
       if (error) reject(error);
