@@ -104,6 +104,11 @@ export class App {
     this.routes = this.makeRoutes(prometheus);
   }
 
+  /** Starts what the first download would otherwise have to wait for. */
+  prepare(): void {
+    this.compressor.prepare();
+  }
+
   /** Answers a request; never throws. */
   async fetch(request: Request, connection: Connection): Promise<Response> {
     const url = requestTarget(request);

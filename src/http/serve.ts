@@ -72,6 +72,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
     address: shownAddress(hostname, listener.port),
     tls: access.tls === undefined ? undefined : true,
   });
+  app.prepare();
   const { autoprune } = settings;
   const pruner =
     autoprune &&
