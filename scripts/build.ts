@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dir, "..");
 
@@ -77,7 +77,10 @@ function buildTime(): string {
   return time.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
+/** `bun scripts/build.ts [DIRECTORY]`; dist/ if it isn't named. */
 if (import.meta.main) {
-  await build(join(ROOT, "dist"));
-  console.log(`compiled ${PROGRAMS.map(({ name }) => `dist/${name}`).join(" and ")}`);
+  const directory = process.argv[2] ?? join(ROOT, "dist");
+  await build(directory);
+  const programs = PROGRAMS.map(({ name }) => relative(ROOT, join(directory, name)));
+  console.log(`compiled ${programs.join(" and ")}`);
 }
