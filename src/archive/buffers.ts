@@ -39,3 +39,8 @@ export function free(bytes: Uint8Array): void {
   if (buffer.byteLength === LARGEST_CHUNK && spares.length < SPARES) spares.push(buffer);
   else buffer.transfer(0);
 }
+
+/** The same for bytes that somebody else has made, unless more lies in their memory than they. */
+export function freeWhole(bytes: Uint8Array): void {
+  if (bytes.byteLength === bytes.buffer.byteLength) free(bytes);
+}

@@ -1,3 +1,4 @@
+import { freeWhole } from "../archive/buffers.ts";
 import type { BlockChecks } from "../tsdb/checks.ts";
 import { type Checked, checkArchive } from "../verify/check.ts";
 
@@ -23,9 +24,9 @@ export class ArrivingCheck {
     this.result.catch(() => {});
   }
 
-  /** Resolves when the piece is taken; it may not be changed afterwards. */
+  /** Resolves when the piece is taken; its memory is freed when it has been checked. */
   async write(piece: Uint8Array): Promise<void> {
-    if (this.over) return;
+    if (this.over) return freeWhole(piece);
     this.piece = piece;
     this.wakeReader();
     while (this.piece !== undefined && !this.over) {
@@ -64,6 +65,8 @@ export class ArrivingCheck {
         this.piece = undefined;
         this.wakeWriter();
         yield piece;
+        // A reader keeps nothing of a piece when it asks for the next one.
+        freeWhole(piece);
       } else if (this.ended) return;
       else {
         await new Promise<void>((resolve) => {

@@ -1,4 +1,5 @@
 import type { Client, IncomingDownload } from "../api/client.ts";
+import { freeWhole } from "../archive/buffers.ts";
 import { startProgress } from "../lib/command-line/progress.ts";
 import { errorText, Failure, retryable } from "../lib/errors.ts";
 import type { ArrivingCheck } from "./arriving.ts";
@@ -35,9 +36,11 @@ export async function receive(
       signal.throwIfAborted();
       hasher.update(chunk);
       await target.write(chunk);
-      await check?.write(chunk);
-      received.bytes += chunk.byteLength;
-      progress.add(chunk.byteLength);
+      const { byteLength } = chunk;
+      if (check === undefined) freeWhole(chunk);
+      else await check.write(chunk);
+      received.bytes += byteLength;
+      progress.add(byteLength);
       requireExpected(download, received.bytes);
     }
   } catch (cause) {
