@@ -202,12 +202,15 @@ basic_auth_users: {alice: ${hashes.low}, rotating: ${passwords[i % 3]?.hash}}
     const setup = setUp(config(0), 32 * 1024 * 1024);
     const server = await start(setup);
     const { url, log } = server;
+    const curl = ["curl", "-ksS", "-u", `alice:${SECRET}`, "-o", "/dev/null"];
+    // By its end, the thread that is started with the server is there.
+    await output(...curl, `${url}/api/download?name=${NAME}&format=tgz`);
     const before = descriptors(server);
     const download = output(
-      ...["curl", "-ksS", "-u", `alice:${SECRET}`, "--limit-rate", "6M", "-o", "/dev/null"],
-      ...["-w", "%{size_download}", `${url}/api/download?name=${NAME}`],
+      ...[...curl, "--limit-rate", "6M", "-w", "%{size_download}"],
+      `${url}/api/download?name=${NAME}`,
     );
-    await until(() => log().includes('path="/api/download?'));
+    await until(() => log().split('path="/api/download?').length === 3);
     const ask = (user: string, password: string) =>
       fetch(`${url}/-/healthy`, {
         headers: basic(user, password),

@@ -1,16 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Peer, peerNeeds, startPeer } from "../faults/peer.ts";
+import { AS_ANOTHER } from "../support/another-user.ts";
 import { atEnd } from "../support/at-end.ts";
+import { compiledPrograms } from "../support/compiled.ts";
 import { cleanEnvironment, commandLine, run, startServer } from "../support/programs.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
@@ -430,48 +424,17 @@ test("autoprune removes old snapshots by itself", async () => {
 });
 
 test("a snapshot directory that can't be written to is a warning", async () => {
-  if (process.getuid?.() !== 0) {
-    const dir = snapshotDir();
-    chmodSync(dir, 0o500);
-    expect((await start(dir)).log()).toContain("not writable");
-    chmodSync(dir, 0o700);
-    return;
-  }
-  // Root may write anywhere, so the server runs as nobody, who can't read a temporary directory of root's.
-  const dir = mkdtempSync("/var/tmp/prombackup-test-");
-  atEnd(() => rmSync(dir, { recursive: true }));
-  chmodSync(dir, 0o755);
-  const bun = join(dir, "bun");
-  await Bun.write(bun, Bun.file(process.execPath));
-  chmodSync(bun, 0o755);
-  const bundle = await Bun.build({
-    entrypoints: [commandLine("prombackup-server", [])[1] ?? ""],
-    target: "bun",
-    outdir: dir,
-  });
-  expect(bundle.success).toBeTrue();
-  const child = Bun.spawn(
-    [
-      "setpriv",
-      "--reuid=65534",
-      "--clear-groups",
-      "--regid=65534",
-      bun,
-      join(dir, "server.js"),
-      "--snapshot-dir",
-      dir,
-      "--listen-address",
-      "127.0.0.1:0",
-    ],
-    { env: cleanEnvironment(), stderr: "pipe" },
-  );
-  atEnd(() => child.kill("SIGKILL"));
-  let log = "";
-  for await (const chunk of child.stderr) {
-    log += new TextDecoder().decode(chunk);
-    if (log.includes("listening")) break;
-  }
-  expect(log).toContain("not writable, so pruning won't work");
+  const dir = tempDir();
+  chmodSync(dir, 0o555);
+  // Root may write anywhere, so the server runs as another user.
+  const isRoot = process.geteuid?.() === 0;
+  const other = {
+    under: isRoot ? AS_ANOTHER : [],
+    origin: { directory: await compiledPrograms() },
+  };
+  const server = await startServer(["--snapshot-dir", dir], other);
+  expect(server.log()).toContain("not writable, so pruning won't work");
+  chmodSync(dir, 0o700);
 });
 
 test("a real Prometheus's snapshot is leased until it was downloaded", async () => {
