@@ -1,6 +1,13 @@
 import { ARCHIVE_FORMATS, type ArchiveFormat } from "../../src/archive/format.ts";
 import { type BenchSnapshot, KINDS, type Kind, snapshotOf } from "../data/snapshots.ts";
-import { download, startServer, type Taken, timed } from "../processes.ts";
+import {
+  download,
+  type MeasuredServer,
+  startServer,
+  type Taken,
+  timed,
+  warmUp,
+} from "../processes.ts";
 import { mebibytes, median, printTable, seconds } from "../report.ts";
 import type { Scale } from "../scale.ts";
 
@@ -45,14 +52,7 @@ export async function measureArchives(scale: Scale): Promise<void> {
     // Reads it into the page cache.
     await reference(snapshot, "tar");
     for (const format of ARCHIVE_FORMATS) {
-      const runs: Run[] = [];
-      for (let i = 0; i < scale.runs; i++) {
-        runs.push({
-          ...(await serve(snapshot, format)),
-          reference: await reference(snapshot, format),
-        });
-      }
-      rows.push(row(kind, format, runs));
+      rows.push(row(kind, format, await measure(snapshot, format, scale.runs)));
     }
   }
   printTable(
@@ -65,14 +65,30 @@ export async function measureArchives(scale: Scale): Promise<void> {
   );
 }
 
-async function serve(snapshot: BenchSnapshot, format: ArchiveFormat) {
+async function measure(
+  snapshot: BenchSnapshot,
+  format: ArchiveFormat,
+  count: number,
+): Promise<Run[]> {
   const server = await startServer(snapshot);
+  const runs: Run[] = [];
   try {
-    const { seconds, bytes } = await download(server, snapshot.name, format);
-    return { seconds, size: bytes / snapshot.bytes, cpu: server.cpu(), peak: server.peak() };
+    await warmUp(server, snapshot.name, format);
+    for (let i = 0; i < count; i++) {
+      const served = await serve(server, snapshot, format);
+      runs.push({ ...served, reference: await reference(snapshot, format) });
+    }
+    return runs;
   } finally {
     await server.stop();
   }
+}
+
+async function serve(server: MeasuredServer, snapshot: BenchSnapshot, format: ArchiveFormat) {
+  const before = server.cpu();
+  const { seconds, bytes } = await download(server, snapshot.name, format);
+  const cpu = server.cpu() - before;
+  return { seconds, size: bytes / snapshot.bytes, cpu, peak: server.peak() };
 }
 
 async function reference(

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ARCHIVE_FORMATS, type ArchiveFormat } from "../../src/archive/format.ts";
 import { CACHE, snapshotOf } from "../data/snapshots.ts";
-import { download, PROGRAMS, startServer, timed } from "../processes.ts";
+import { download, PROGRAMS, startServer, timed, warmUp } from "../processes.ts";
 import { mebibytes, median, printTable, seconds } from "../report.ts";
 import type { Scale } from "../scale.ts";
 
@@ -10,8 +10,8 @@ import type { Scale } from "../scale.ts";
  * `prombackup create`, to memory and to a disk: the second is with the disk's writing and sync. Beside
  * it the archive's own time, by curl.
  */
-export async function measureCreate({ smaller, runs }: Scale): Promise<void> {
-  const snapshot = await snapshotOf("dense", smaller);
+export async function measureCreate({ bytes, runs }: Scale): Promise<void> {
+  const snapshot = await snapshotOf("dense", bytes);
   const directories = {
     memory: mkdtempSync("/dev/shm/prombackup-bench-"),
     disk: mkdtempSync(join(CACHE, "create-")),
@@ -30,6 +30,7 @@ export async function measureCreate({ smaller, runs }: Scale): Promise<void> {
     for (const format of ARCHIVE_FORMATS) {
       const [own, memory, disk]: number[][] = [[], [], []];
       let [peak, size] = [0, 0];
+      await warmUp(server, snapshot.name, format);
       for (let i = 0; i < runs; i++) {
         own?.push((await download(server, snapshot.name, format)).seconds);
         const inMemory = await create(format, directories.memory);

@@ -1,6 +1,6 @@
 import { ARCHIVE_FORMATS } from "../../src/archive/format.ts";
 import { type BenchSnapshot, repeated, smallFiles, snapshotOf } from "../data/snapshots.ts";
-import { download, startServer } from "../processes.ts";
+import { download, startServer, warmUp } from "../processes.ts";
 import { mebibytes, printTable, seconds } from "../report.ts";
 import type { Scale } from "../scale.ts";
 
@@ -24,6 +24,8 @@ async function table(title: string, snapshots: readonly BenchSnapshot[]): Promis
     for (const format of ARCHIVE_FORMATS) {
       const server = await startServer(snapshot);
       try {
+        await warmUp(server, snapshot.name, format);
+        const before = server.cpu();
         const received = await download(server, snapshot.name, format);
         const gigabytes = snapshot.bytes / 1e9;
         rows.push([
@@ -31,7 +33,7 @@ async function table(title: string, snapshots: readonly BenchSnapshot[]): Promis
           String(snapshot.files),
           format,
           seconds(received.seconds / gigabytes),
-          seconds(server.cpu() / gigabytes),
+          seconds((server.cpu() - before) / gigabytes),
           mebibytes(server.peak()),
         ]);
       } finally {
