@@ -267,6 +267,25 @@ test("damage stops a restore; left out, it is told what is lost", async () => {
   expect(blockNames(target)).toEqual(blockNames(made).slice(1));
 });
 
+test("a block of which an archive has the directory alone stops a restore; left out, it is told", async () => {
+  const empty = "01M00000000000000000000000";
+  const lacking = archiveOf(made, (snapshot) => mkdirSync(join(snapshot, empty)));
+  for (const input of [lacking, "-"]) {
+    const stdin = Bun.file(input === "-" ? lacking : "/dev/null");
+    const args = ["restore", input, "--data-dir", fresh()];
+    const stopped = await run("prombackup", args, { stdin });
+    expect([stopped.status, stopped.stderr]).toEqual([3, expect.stringContaining(empty)]);
+    const target = fresh();
+    const skipping = ["restore", input, "--data-dir", target, "--skip-damaged"];
+    const skipped = await run("prombackup", skipping, { stdin });
+    expect([skipped.status, `${skipped.stdout}${skipped.stderr}`]).toEqual([
+      0,
+      expect.stringContaining(empty),
+    ]);
+    expect(blockNames(target)).toEqual(blockNames(made));
+  }
+});
+
 test.skipIf(!isRoot)(
   "files belong to the owner of the directory, of its parent, or to whom --owner names",
   async () => {

@@ -145,3 +145,30 @@ fault(
   },
   { skip },
 );
+
+fault(
+  "restore --block --replace, where the mark of an earlier restore was left in the block",
+  "the block is replaced, and what was there is kept",
+  async () => {
+    const place = new Place(undefined, "block");
+    const mark = join(place.target, BLOCK, MARKER);
+    writeFileSync(mark, "{}");
+    expect(await place.restore()).toMatchObject({ status: 0 });
+    expect(place.state).toBe("new");
+  },
+  { skip },
+);
+
+fault(
+  "a restore into a mount point is killed (-9) while it moves blocks in, and the file that keeps Prometheus from starting is removed by hand",
+  "the same command moves the rest in",
+  async () => {
+    const place = new Place(undefined, "within");
+    const killed = await tamper(place, { call: "rename", how: "signal=SIGKILL", when: "7" });
+    expect(killed.status).not.toBe(0);
+    rmSync(join(place.target, "wal"));
+    expect(await place.restore()).toMatchObject({ status: 0 });
+    expect(place.state).toBe("new");
+  },
+  { skip: skip || !needs("unshare") || process.geteuid?.() !== 0 },
+);

@@ -33,6 +33,8 @@ export interface TransferParts {
   readonly log: Log;
 }
 
+const CLIENT_GONE = "the client closed the connection";
+
 /** How often it is looked whether a client has taken everything. */
 const TAKEN_POLL_MS = 20;
 
@@ -56,7 +58,7 @@ export class Transfer {
   private archive: AsyncGenerator<Uint8Array> | undefined;
   private readonly startedAt = performance.now();
   private unregister = () => {};
-  private readonly onClientGone = () => this.cut(new Failure("the client closed the connection"));
+  private readonly onClientGone = () => this.cut(new Failure(CLIENT_GONE));
   private guard: StallGuard | undefined;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The piece that goes out next; one is always held back, so that the last is known as such. */
@@ -86,9 +88,16 @@ export class Transfer {
     const plan = await planArchive(lock.path, name);
     // Not before: a cut lets the lock go, and a plan that goes on must not lose what it looks at.
     this.unregister = this.parts.running.add((reason) => this.sever(reason));
-    this.exchange.request.signal.addEventListener("abort", this.onClientGone);
+    const { signal } = this.exchange.request;
+    // One that has fired already tells nobody.
+    if (signal.aborted) throw new Failure(CLIENT_GONE);
+    signal.addEventListener("abort", this.onClientGone);
     this.archive = this.write(plan);
     const first = await this.archive.next();
+    if (this.ended) {
+      if (!first.done) free(first.value);
+      throw this.aborter.signal.reason;
+    }
     if (!first.done) this.held = this.digest(first.value);
     return plan;
   }

@@ -98,9 +98,9 @@ export class Intake {
       this.#foreign(entry);
       return;
     }
-    if (entry.type === "directory") return yield entry;
     const block = this.#blocks.get(place.ulid) ?? { meta: undefined, files: new Map() };
     this.#blocks.set(place.ulid, block);
+    if (entry.type === "directory") return yield entry;
     if (block.files.has(place.path)) throw refused(entry.path, "it is in the archive twice");
     block.files.set(place.path, entry.size);
     if (place.path !== "meta.json" || entry.size > MAX_META_BYTES) return yield entry;

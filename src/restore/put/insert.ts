@@ -30,6 +30,14 @@ export function insertBlocks(
   for (const ulid of replaced) replaceBlock(target.at(ulid), staged(ulid), kept.at(ulid));
 }
 
+/** What an earlier restore has left in blocks that are to go would have them taken for the new ones. */
+export function unmarkReplaced(path: string, { replaced }: Placing): void {
+  using target = new HeldDirectory(path);
+  for (const block of replaced.map((ulid) => target.at(ulid))) {
+    if (isMarked(block)) unmark(block);
+  }
+}
+
 /** Whether any step of it was done. */
 export function isInsertBegun(
   staging: Staging,

@@ -85,14 +85,24 @@ function exchangeContent(
     renameSync(staging.at("data"), staging.at("moving"));
     syncDirectory(staging.at("."));
   }
+  moveIn(staging, target);
+  unlinkSync(target.at(BAR));
+  if (readdirSync(kept.path).length === 0) rmdirSync(target.at(asideName));
+  syncDirectory(target.path);
+}
+
+function moveIn(staging: Staging, target: HeldDirectory): void {
   const moving = staging.at("moving");
   for (const name of readdirSync(moving)) {
     if (isUlid(name)) renameSync(join(moving, name), target.at(name));
   }
   syncDirectory(target.path);
-  unlinkSync(target.at(BAR));
-  if (readdirSync(kept.path).length === 0) rmdirSync(target.at(asideName));
-  syncDirectory(target.path);
+}
+
+/** Moves in what is left when nothing bars the directory: all is in place, or somebody took the bar away. */
+export function finishUnbarred(staging: Staging, path: string): void {
+  using target = new HeldDirectory(path);
+  moveIn(staging, target);
 }
 
 /** Where the old content of a directory goes that is barred; undefined if it isn't. */

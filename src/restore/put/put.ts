@@ -9,7 +9,7 @@ import type { Request } from "../plan/facts.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Placing } from "../stage/placing.ts";
 import type { Staging } from "../stage/staging.ts";
-import { insertBlocks } from "./insert.ts";
+import { insertBlocks, unmarkReplaced } from "./insert.ts";
 import { putInsteadOf, putNew } from "./put-in-place.ts";
 import { putWithin } from "./put-within.ts";
 import { recover } from "./recover.ts";
@@ -95,6 +95,7 @@ function put({ way, dataDir, ownership }: Plan, staging: Staging, placing: Placi
   if (way === "within") {
     putWithin(staging, dataDir, aside ?? asideInside(dataDir, new Date()), ownership);
   } else if (way === "insert") {
+    unmarkReplaced(dataDir, placing);
     insertBlocks(staging, dataDir, placing);
   } else if (aside === undefined) putNew(staging.at("data"), dataDir);
   else putInsteadOf(dataDir, staging.at("data"), aside);

@@ -8,7 +8,7 @@ import type { Placing } from "../stage/placing.ts";
 import { Staging } from "../stage/staging.ts";
 import { insertBlocks, isInsertBegun } from "./insert.ts";
 import { putNew } from "./put-in-place.ts";
-import { barredAside, discardUnused, finishWithin } from "./put-within.ts";
+import { barredAside, discardUnused, finishUnbarred, finishWithin } from "./put-within.ts";
 
 /**
  * Ends what an interrupted restore into a data directory began: finishes one that had come past its
@@ -74,8 +74,10 @@ function finishInside(staging: Staging, target: string): Placing | undefined {
     finishWithin(staging, target, aside);
     return { ...(data ?? moving ?? unknown("within")), aside: basename(aside) };
   }
-  // All of it is in place, but the last of its traces.
-  if (moving !== undefined) return moving;
+  if (moving !== undefined) {
+    finishUnbarred(staging, target);
+    return moving;
+  }
   if (data?.way !== "insert" || !isInsertBegun(staging, target, data)) return undefined;
   insertBlocks(staging, target, data);
   return data;

@@ -1,41 +1,7 @@
 import { expect, test } from "bun:test";
 import { allocate, free, LARGEST_CHUNK } from "../../../src/archive/buffers.ts";
-import { ALL_RIGHTS } from "../../../src/http/access/rights.ts";
-import { App } from "../../../src/http/app.ts";
-import { DEFAULT_HISTORY } from "../../../src/status/history.ts";
-import { State } from "../../../src/status/state.ts";
-import { WORKER_URL } from "../../archive/write-support.ts";
-import { NAME, snapshotDir } from "../../e2e/support.ts";
-import { atEnd } from "../../support/at-end.ts";
-
-/** A connection of the network, where a piece is copied before the next one is asked for. */
-const NETWORK = {
-  peer: "192.0.2.1",
-  rights: ALL_RIGHTS,
-  holdOpen: () => {},
-  unsent: () => 0,
-  copies: true,
-  reset: () => true,
-};
-
-const quiet = { info() {}, warn() {}, error() {} };
-
-function makeApp(): App {
-  const settings = {
-    prometheusEndpoint: new URL("http://127.0.0.1:1"),
-    prometheusHttp: undefined,
-    snapshotDir: snapshotDir(5_000_000, "random"),
-    snapshotTimeout: 1000,
-    maxDownloads: 1,
-    stallTimeout: 60_000,
-    compression: { workerUrl: WORKER_URL, threads: 1 },
-    limitRate: undefined,
-    checkWorkerUrl: undefined,
-  };
-  const app = new App(settings, State.open(undefined, DEFAULT_HISTORY, quiet), quiet);
-  atEnd(() => app.close());
-  return app;
-}
+import { NAME } from "../../e2e/support.ts";
+import { makeApp, NETWORK } from "./app.ts";
 
 /** The buffers that the next who asks get. */
 function spareBuffers(): Set<ArrayBufferLike> {
