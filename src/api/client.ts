@@ -97,7 +97,7 @@ export class Client {
     const answer = await this.send("GET", ROUTES.download, query, signal, limit);
     const { response, silence } = answer;
     const { body } = response;
-    if (response.status !== 200 || body === null) throw await this.refusal("GET", answer);
+    if (response.status !== 200 || body === null) throw await this.refusal("GET", answer, signal);
     const id = response.headers.get(HEADERS.downloadId);
     if (!id) {
       await body.cancel();
@@ -155,7 +155,7 @@ export class Client {
   ): Promise<unknown> {
     const answer = await this.send(method, route, query, signal, this.limits.answer);
     const { response } = answer;
-    if (!statuses.includes(response.status)) throw await this.refusal(method, answer);
+    if (!statuses.includes(response.status)) throw await this.refusal(method, answer, signal);
     const text = await boundedText(answer);
     try {
       return JSON.parse(text);
@@ -193,7 +193,9 @@ export class Client {
   }
 
   /** An answer that isn't the one hoped for, in the server's own words. */
-  private async refusal(method: string, answer: Answer): Promise<Failure> {
+  private async refusal(method: string, answer: Answer, signal: AbortSignal): Promise<Failure> {
+    // The app within this process answers an interrupt, too.
+    signal.throwIfAborted();
     const { response } = answer;
     const { status } = response;
     const location = response.headers.get("Location");

@@ -2,9 +2,6 @@ import type { CheckLevel } from "../tsdb/check-block.ts";
 import { type BlockChecks, checksHere } from "../tsdb/checks.ts";
 import { CheckPool } from "../tsdb/pool/check-pool.ts";
 
-/** One stream feeds no more than these, and each takes some 30 MB. */
-const MOST_THREADS = 8;
-
 /**
  * Runs work with checks on the cores there are. With one core they stay on this thread: another would
  * only be in the way.
@@ -16,7 +13,7 @@ export async function withChecks<T>(
 ): Promise<T> {
   const cores = navigator.hardwareConcurrency;
   if (cores === 1) return work(checksHere(level));
-  const pool = new CheckPool(workerUrl, Math.min(cores, MOST_THREADS));
+  const pool = new CheckPool(workerUrl, cores);
   try {
     return await work(pool.checks(level));
   } finally {

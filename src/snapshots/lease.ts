@@ -89,8 +89,11 @@ export class Leases {
       if (this.#leases.get(name) === lease) this.#end(name);
       return result;
     } catch (error) {
-      // Unless it ran out, or was granted anew, meanwhile.
-      if (leased && this.#leases.get(name) === lease) this.#lockAgain(name, lease);
+      // Unless it was granted anew meanwhile. Its time may have run out, so it begins again.
+      if (leased && this.#leases.get(name) === lease) {
+        this.#lockAgain(name, lease);
+        if (lease.downloads === 0) this.#startTimer(lease);
+      }
       throw error;
     }
   }

@@ -3,6 +3,9 @@ import type { CheckLevel } from "../check-block.ts";
 import type { BlockChecks } from "../checks.ts";
 import { CheckCrew } from "./check-crew.ts";
 
+/** One stream feeds no more than these, and each takes some 30 MB. */
+const MOST_THREADS = 8;
+
 /**
  * Checks blocks on threads of its own, all of one process together: a block's bytes go to one of them,
  * through shared memory of 4 MiB a thread. It costs nothing until the first block, and keeps the
@@ -19,11 +22,11 @@ export class CheckPool {
   /**
    * @param workerUrl of worker.ts. The entries name it, because in a compiled program only they stand
    *   where a relative URL leads to it.
-   * @param threads at least 1
+   * @param threads at least 1; of more than 8, 8 are used
    */
   constructor(workerUrl: URL | string, threads: number) {
     this.#workerUrl = workerUrl;
-    this.#threads = threads;
+    this.#threads = Math.min(threads, MOST_THREADS);
   }
 
   /** Checks of that level. If a thread breaks, those that run fail with it; the next start anew. */
