@@ -15,6 +15,7 @@ import { crossSite, withheld } from "./access/cross-site.ts";
 import { type Host, misdirected } from "./access/hosts.ts";
 import type { AccessPaths } from "./access/load.ts";
 import { App, type AppSettings, defectResponse, logRequest } from "./app.ts";
+import { requireRate } from "./download/stall-guard.ts";
 import { type Handlers, IDLE_SECONDS, type ListenAddress, Listener } from "./listener.ts";
 import type { Connection } from "./router.ts";
 
@@ -52,8 +53,9 @@ export function listenAddress(text: string): ListenAddress {
 export async function serve(settings: ServeSettings): Promise<void> {
   const {
     log,
-    app: { snapshotDir },
+    app: { snapshotDir, limitRate, stallTimeout, maxDownloads },
   } = settings;
+  if (limitRate !== undefined) requireRate(limitRate, stallTimeout, maxDownloads);
   await checkSnapshotDir(snapshotDir, log);
   const access = await Access.open(settings.access, log);
   await finishRemovals(snapshotDir, log);

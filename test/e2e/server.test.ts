@@ -41,6 +41,12 @@ describe("start", () => {
     expect([status, stdout, stderr]).toEqual([1, "", expect.stringContaining(message)]);
   });
 
+  test("a rate at which its own limit for silence would cut downloads is told, with status 2", async () => {
+    const args = ["--snapshot-dir", tempDir(), "--limit-rate", "64K", "--stall-timeout", "10s"];
+    const { status, stderr } = await run("prombackup-server", args);
+    expect([status, stderr]).toEqual([2, expect.stringContaining("give 104858 or more")]);
+  });
+
   test("an address in use is told", async () => {
     const dir = tempDir();
     const { url } = await start(dir);

@@ -5,8 +5,8 @@ import { compressTar } from "./tar.ts";
 import { Workers } from "./workers.ts";
 
 /**
- * What all downloads of a process compress with, together. It costs nothing until the first of them,
- * and doesn't keep the process alive when none runs.
+ * What all downloads of a process compress with, together. It starts nothing until the first of them, or
+ * until it is told to, and doesn't keep the process alive when none runs.
  */
 export interface Compressor {
   /**

@@ -24,7 +24,7 @@ export interface Block {
   readonly source: { readonly file: PlannedFile; readonly offset: number } | undefined;
 }
 
-/** Room for one thread, which is started when there is work for it first. */
+/** Room for one thread, which is started when there is work for it first, or ahead. */
 interface Seat {
   worker: CompressWorker | undefined;
 }
@@ -46,7 +46,7 @@ export class Workers {
   private readonly workers: CompressWorker[] = [];
   private failure: Error | undefined;
 
-  /** Starts nothing: a thread is started when there is work for it. */
+  /** Starts nothing: a thread is started when there is work for it, or by `prepare`. */
   constructor(
     private readonly workerUrl: URL | string,
     threads: number,

@@ -1,5 +1,5 @@
 import { formatDuration } from "../../lib/duration.ts";
-import { Failure } from "../../lib/errors.ts";
+import { Failure, UsageError } from "../../lib/errors.ts";
 import { startTimer, type Timer } from "../../lib/timer.ts";
 import type { Connection } from "../router.ts";
 
@@ -20,6 +20,21 @@ export interface StallGuardOptions {
   readonly onStall: (reason: Failure) => void;
   /** All is handed over: it ends when the other side has all of it, or the connection is closed. */
   readonly complete?: boolean;
+}
+
+/**
+ * Downloads that the server itself slows down must not be cut for it.
+ *
+ * @param rate bytes per second of all downloads together
+ * @param stallTimeout milliseconds
+ * @throws UsageError if they leave each of so many downloads too little
+ */
+export function requireRate(rate: number, stallTimeout: number, downloads: number): void {
+  const least = Math.ceil((LEAST_BYTES * downloads * 1000) / stallTimeout);
+  if (rate >= least) return;
+  throw new UsageError(
+    `--limit-rate leaves ${downloads} downloads (--max-downloads) so little that --stall-timeout cuts them: give ${least} or more, or change one of the others`,
+  );
 }
 
 /**

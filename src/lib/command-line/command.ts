@@ -46,7 +46,7 @@ export interface Command {
 
 /**
  * Makes a command. It only throws; its exit status is told by what it throws
- * ({@link ../lib/program.ts}).
+ * ({@link ./program.ts}).
  */
 export function command<F extends Flags>(definition: CommandDefinition<F>): Command {
   return {

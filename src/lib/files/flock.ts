@@ -12,7 +12,7 @@ const LOCK_UN = 8;
 /** <errno.h>: somebody else holds the lock. The same on every architecture that Bun runs on. */
 const EWOULDBLOCK = 11;
 
-const PURPOSE = "locking snapshots";
+const PURPOSE = "locking files";
 
 /**
  * Takes a lock on an open file or directory, without waiting: flock(2), Linux alone.
