@@ -5,7 +5,7 @@ import { noAnswerReason, sendRequest } from "./lib/network/requests.ts";
 import { isSnapshotName } from "./snapshots/name.ts";
 
 /** Prometheus answered its snapshot call with a name that can't be a snapshot's. */
-export class MalformedSnapshotName extends Failure {
+class MalformedSnapshotName extends Failure {
   constructor(name: unknown) {
     super(`invalid snapshot name: ${JSON.stringify(name)}`);
   }

@@ -2,7 +2,7 @@
  * Bytes of a buffer that is used again: the largest chunk of an archive. Twice as large ones are hardly
  * faster, and what clients leave behind is as large then, and waits for the garbage collector.
  */
-export const LARGEST_CHUNK = 512 * 1024;
+export const LARGEST_PIECE = 512 * 1024;
 
 /** Less is found faster than it is kept. */
 const SMALL = 128 * 1024;
@@ -21,8 +21,8 @@ const spares: ArrayBuffer[] = [];
  * page.
  */
 export function allocate(size: number): Uint8Array<ArrayBuffer> {
-  if (size <= SMALL || size > LARGEST_CHUNK) return new Uint8Array(size);
-  return new Uint8Array(spares.pop() ?? new ArrayBuffer(LARGEST_CHUNK), 0, size);
+  if (size <= SMALL || size > LARGEST_PIECE) return new Uint8Array(size);
+  return new Uint8Array(spares.pop() ?? new ArrayBuffer(LARGEST_PIECE), 0, size);
 }
 
 /**
@@ -36,7 +36,7 @@ export function free(bytes: Uint8Array): void {
   if (!(buffer instanceof ArrayBuffer)) return;
   if (spares.includes(buffer)) throw new Error("a buffer was freed twice");
   // Not transferred: a buffer that is new for each use has the garbage collector at work all the time.
-  if (buffer.byteLength === LARGEST_CHUNK && spares.length < SPARES) spares.push(buffer);
+  if (buffer.byteLength === LARGEST_PIECE && spares.length < SPARES) spares.push(buffer);
   else buffer.transfer(0);
 }
 

@@ -4,7 +4,7 @@ import { PlannedFile, readSmallFile, SMALL_FILE } from "./planned-file.ts";
 import { encodeTarHeader, padded, TAR_END_SIZE } from "./tar/header.ts";
 
 /** A file over this many bytes starts a fresh run of the compressor, by contract. */
-export const LARGE_FILE = 1024 * 1024;
+const LARGE_FILE = 1024 * 1024;
 
 /**
  * A part of a tar. All parts, joined, are the tar.

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { Failure } from "../lib/errors.ts";
-import { allocate, free, LARGEST_CHUNK } from "./buffers.ts";
+import { allocate, free, LARGEST_PIECE } from "./buffers.ts";
 import { fileFailure } from "./file-failure.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
 import { shown } from "./shown.ts";
@@ -9,7 +9,7 @@ import { shown } from "./shown.ts";
 const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** A chunk of the archive: of smaller ones each costs the network, and its consumers, a turn of their own. */
-const READ_SIZE = LARGEST_CHUNK;
+const READ_SIZE = LARGEST_PIECE;
 
 /** Up to so many bytes a file is read at once, without a thread: that takes a tenth of the time. */
 export const SMALL_FILE = 64 * 1024;

@@ -13,8 +13,8 @@ import { Downloads } from "../status/downloads.ts";
 import type { State } from "../status/state.ts";
 import { neededRights, type RoutePath } from "./access/rights.ts";
 import { handleDownload } from "./download/download.ts";
+import { DownloadSlots } from "./download/download-slots.ts";
 import { RunningTransfers } from "./download/running-transfers.ts";
-import { Slots } from "./download/slots.ts";
 import { Verification } from "./download/verification.ts";
 import { handleHealthy, handleReady } from "./health.ts";
 import { Instruments } from "./metrics/instruments.ts";
@@ -161,7 +161,7 @@ export class App {
     const { log, creator, downloads, leases, compressor, verification, running } = this;
     const { state, instruments } = this;
     const { snapshotDir, maxDownloads, stallTimeout, limitRate } = this.settings;
-    const slots = new Slots(maxDownloads);
+    const slots = new DownloadSlots(maxDownloads);
     const served = { snapshotDir, compressor, verification, downloads, leases, running };
     const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
     const parts = { ...served, slots, state, stallTimeout, limit, instruments, log };

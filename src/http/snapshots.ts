@@ -10,7 +10,7 @@ import { listSnapshots, type SnapshotInfo } from "../snapshots/list.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
 import { removeSnapshot } from "../snapshots/remove.ts";
 import type { State } from "../status/state.ts";
-import type { Slots } from "./download/slots.ts";
+import type { DownloadSlots } from "./download/download-slots.ts";
 import type { Instruments, Result } from "./metrics/instruments.ts";
 import { parsedParameter, requestParameters } from "./parameters.ts";
 import { HttpError, jsonResponse } from "./respond.ts";
@@ -19,7 +19,7 @@ import type { Exchange } from "./router.ts";
 /** What the creation of a snapshot needs of the server. */
 export interface CreationParts {
   readonly creator: SnapshotCreator;
-  readonly slots: Slots;
+  readonly slots: DownloadSlots;
   readonly state: State;
   readonly instruments: Instruments;
 }

@@ -9,7 +9,7 @@ import { basename, dirname, join } from "node:path";
 const PREFIX = ".prombackup-";
 
 /** Where blocks are staged within a data directory. */
-export const STAGING_INSIDE = `${PREFIX}restore`;
+const STAGING_INSIDE = `${PREFIX}restore`;
 
 /** Where what was put in place goes when it is undone. */
 export const UNDONE_INSIDE = `${PREFIX}undone`;

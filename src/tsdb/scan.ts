@@ -7,7 +7,7 @@ import type { Spool } from "./spool.ts";
 export const WINDOW = 1024 * 1024;
 
 /** No item of an index is larger: a series of a million chunks stays below. */
-export const LARGEST_ITEM = 16 * 1024 * 1024;
+const LARGEST_ITEM = 16 * 1024 * 1024;
 
 /** What a step answers to end the scan. */
 export const STOP = -1;

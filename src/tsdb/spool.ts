@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { errorText, Failure } from "../lib/errors.ts";
 
 /** A file larger than this goes to a temporary file instead of memory. */
-export const MEMORY_LIMIT = 64 * 1024 * 1024;
+const MEMORY_LIMIT = 64 * 1024 * 1024;
 
 const FIRST_CAPACITY = 64 * 1024;
 

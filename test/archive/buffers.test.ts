@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { allocate, free, LARGEST_CHUNK } from "../../src/archive/buffers.ts";
+import { allocate, free, LARGEST_PIECE } from "../../src/archive/buffers.ts";
 
-const SIZES = [1, 100_000, LARGEST_CHUNK, LARGEST_CHUNK + 1];
+const SIZES = [1, 100_000, LARGEST_PIECE, LARGEST_PIECE + 1];
 
 test.each(SIZES)("gives room for %d bytes", (size) => {
   for (let i = 0; i < 20; i++) {

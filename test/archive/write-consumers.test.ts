@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { linkSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { allocate, free, LARGEST_CHUNK } from "../../src/archive/buffers.ts";
+import { allocate, free, LARGEST_PIECE } from "../../src/archive/buffers.ts";
 import type { ArchiveFormat } from "../../src/archive/format.ts";
 import { planArchive } from "../../src/archive/plan.ts";
 import { writeArchive } from "../../src/archive/write.ts";
@@ -118,7 +118,7 @@ describe.each(FORMATS)("%s", (format) => {
     expect(read.length).toBeGreaterThan(0);
     // Small memory is gone, and large memory is there for the next.
     const next = new Set<ArrayBufferLike>();
-    for (let i = 0; i < 8; i++) next.add(allocate(LARGEST_CHUNK).buffer);
+    for (let i = 0; i < 8; i++) next.add(allocate(LARGEST_PIECE).buffer);
     const lost = read.filter(({ buffer, byteLength }) => byteLength > 0 && !next.has(buffer));
     expect(lost).toEqual([]);
   });

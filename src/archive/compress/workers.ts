@@ -1,6 +1,6 @@
 import { Failure } from "../../lib/errors.ts";
 import { Slots } from "../../lib/slots.ts";
-import { allocate, LARGEST_CHUNK } from "../buffers.ts";
+import { allocate, LARGEST_PIECE } from "../buffers.ts";
 import type { PlannedFile } from "../planned-file.ts";
 import { BLOCK_OVERHEAD, LARGEST_BLOCK } from "./block-sizes.ts";
 import { CompressWorker } from "./compress-worker.ts";
@@ -153,8 +153,8 @@ function requireCompressed(outcome: Outcome, file: PlannedFile | undefined): num
 /** Copies: the slot is somebody else's next. */
 function chunks(shared: Uint8Array): Uint8Array[] {
   const copies: Uint8Array[] = [];
-  for (let at = 0; at < shared.length; at += LARGEST_CHUNK) {
-    const chunk = shared.subarray(at, at + LARGEST_CHUNK);
+  for (let at = 0; at < shared.length; at += LARGEST_PIECE) {
+    const chunk = shared.subarray(at, at + LARGEST_PIECE);
     const copy = allocate(chunk.length);
     copy.set(chunk);
     copies.push(copy);

@@ -1,7 +1,7 @@
 import { DamagedError } from "../../lib/errors.ts";
 
 /** Frames that need a larger window than this are refused, so that memory stays bounded. */
-export const MAX_ZSTD_WINDOW = 128 * 1024 * 1024;
+const MAX_ZSTD_WINDOW = 128 * 1024 * 1024;
 
 /** The first four bytes of a frame, little-endian (RFC 8878, sections 3.1.1 and 3.1.2). */
 const FRAME_MAGIC = 0xfd2fb528;

@@ -21,7 +21,7 @@ export interface Member {
 }
 
 /** A pax record or a long name larger than this is refused: real ones have some hundred bytes. */
-export const MAX_RECORD_BYTES = 1024 * 1024;
+const MAX_RECORD_BYTES = 1024 * 1024;
 
 /** Records that came before a member's own header. */
 interface Records {

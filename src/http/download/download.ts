@@ -6,13 +6,13 @@ import { lockShared } from "../../snapshots/lock.ts";
 import { isSnapshotName } from "../../snapshots/name.ts";
 import { HttpError, loggedAlready } from "../respond.ts";
 import { type Exchange, errorResponse } from "../router.ts";
-import type { Slots } from "./slots.ts";
+import type { DownloadSlots } from "./download-slots.ts";
 import { Transfer, type TransferParts } from "./transfer.ts";
 
 /** What a download needs of the server. */
 export interface DownloadParts extends TransferParts {
   readonly snapshotDir: string;
-  readonly slots: Slots;
+  readonly slots: DownloadSlots;
 }
 
 /**

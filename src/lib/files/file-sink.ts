@@ -13,6 +13,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { errorCode, errorText, Failure } from "../errors.ts";
 import { tryFlock } from "./flock.ts";
 import { openDeviceSink, type Sink, writeWhole } from "./sink.ts";
+import { syncDirectory } from "./sync-directory.ts";
 
 /** What an unfinished file is called: this behind the target's name, in the same directory. */
 export const PARTIAL_SUFFIX = ".prombackup-partial";
@@ -47,10 +48,12 @@ export async function openFileSink(target: string): Promise<Sink> {
     },
     settle: async () => {
       await file.close();
-      await syncDirectory(dirname(real)).catch((cause: unknown) => {
+      try {
+        syncDirectory(dirname(real));
+      } catch (cause) {
         const risk = "is complete and in place, but may be gone after a power cut";
         throw new Failure(`${target} ${risk}: ${errorText(cause)}`, { cause });
-      });
+      }
     },
     discard,
   };
@@ -199,15 +202,6 @@ function nameTooLong(path: string): Failure {
   return new Failure(
     `can't write ${basename(path, PARTIAL_SUFFIX)}: the name is too long; ${longest} bytes are the most, since the unfinished file has ${PARTIAL_SUFFIX} behind it`,
   );
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
 
 async function named<T>(target: string, work: () => Promise<T>): Promise<T> {

@@ -132,7 +132,7 @@ function guardRetention(
     const fate = (blocks: typeof others) =>
       forecast(blocks, limits, now.getTime(), draft.diskBytes);
     const anyway = new Set(fate(others).map(({ block }) => block));
-    const all = fate([...others, ...restored.map((block) => ({ ...block }))]);
+    const all = fate([...others, ...restored]);
     return all.filter(({ block }) => !anyway.has(block));
   };
   if (retention === undefined) {

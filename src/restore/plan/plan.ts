@@ -12,10 +12,10 @@ export interface Plan extends Intent {
 
 /** Decides what to do, and whether; looks at the free space alone, and changes nothing. */
 export function makePlan(request: Request, facts: Facts): Plan {
-  const { superseded, overlaps, diskBytes, future, ...plan } = draft(request, facts);
+  const drafted = draft(request, facts);
   const verdict = new Verdict();
-  const drafted = { ...plan, superseded, overlaps, diskBytes, future };
   guardTarget(request, facts, drafted, verdict);
   guardBlocks(request, facts, drafted, verdict);
+  const { superseded, overlaps, diskBytes, future, ...plan } = drafted;
   return { ...plan, refusals: verdict.refusals, warnings: verdict.warnings };
 }

@@ -36,7 +36,7 @@ export function requireSound(
   }
   for (const finding of staged.contents.blocks.flatMap(({ findings }) => findings)) {
     if (finding.severity === "warning" && finding.consequence !== "none")
-      warn(`block ${finding.block}: ${findingText(finding)}; ${finding.remedy}`);
+      warn(`block ${finding.block}: ${problemText(finding)}; ${finding.remedy}`);
   }
   for (const { ulid, what, lost } of damaged) {
     warn(`block ${ulid} is left out, it is damaged: ${what}; lost are ${lost}`);
@@ -53,12 +53,13 @@ function damagedBlocks({ survey, contents }: Staged, planned: readonly string[])
     const finding = [...result.findings, ...beside].find(
       ({ severity, block }) => severity === "error" && block === result.block,
     );
-    const what = finding === undefined ? plain.get(result.block) : findingText(finding);
+    const what = finding === undefined ? plain.get(result.block) : problemText(finding);
     return what === undefined ? [] : [{ ulid: result.block, what, lost: lostWith(result) }];
   });
 }
 
-function findingText({ file, offset, message, affects, consequence }: Finding): string {
+/** What is wrong with a block that is named beside it, and so is the remedy. */
+function problemText({ file, offset, message, affects, consequence }: Finding): string {
   const place = offset === undefined ? file : `${file}, offset ${offset}`;
   const where = place === "" ? "" : `${place}: `;
   const concerns = affects === undefined ? "" : ` (${affects})`;

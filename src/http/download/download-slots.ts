@@ -4,7 +4,7 @@ import { HttpError } from "../respond.ts";
 const RETRY_AFTER = "60";
 
 /** A bound on the downloads that are prepared or sent at once. */
-export class Slots {
+export class DownloadSlots {
   private taken = 0;
 
   constructor(private readonly limit: number) {}
