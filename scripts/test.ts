@@ -67,7 +67,7 @@ async function bunTest(args: string[], report: string, env: Record<string, strin
     [
       ...[process.execPath, "--no-orphans", "test"],
       // Real programs and a real Prometheus on a busy machine of two cores take their time.
-      "--timeout=60000",
+      "--timeout=120000",
       // Half of what they do is waiting.
       "--parallel=2",
       ...["--reporter=junit", `--reporter-outfile=${report}`],

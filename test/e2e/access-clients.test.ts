@@ -148,7 +148,7 @@ basic_auth_users: {backup: ${HASH}}
     }
     const word = await run("prombackup", ["list", inUrl]);
     expect([word.status, word.stderr.includes("wrong-hunter2")]).toEqual([2, false]);
-  }, 60_000);
+  });
 });
 
 /** Of the tests that need none of their own. */

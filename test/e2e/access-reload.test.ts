@@ -73,7 +73,7 @@ describe.skipIf(!needs("openssl"))("a certificate", () => {
     }
     await until(async () => (await shown(url)) === "three");
     expect(log().match(/read anew/g)?.length).toBe(2);
-  }, 60_000);
+  });
 
   test.skipIf(!needs("prlimit"))(
     "that couldn't be read for want of descriptors is taken when there are some again",
@@ -103,7 +103,6 @@ describe.skipIf(!needs("openssl"))("a certificate", () => {
       await until(async () => (await shown(server.url)) === "after");
       expect(server.log()).toContain("in order again");
     },
-    60_000,
   );
 });
 
@@ -239,5 +238,5 @@ basic_auth_users: {alice: ${hashes.low}, rotating: ${passwords[i % 3]?.hash}}
     expect([[...seen.alice], [...seen.mallory]]).toEqual([["200"], ["401"]]);
     expect(await download).toEqual({ status: 0, text: String(32 * 1024 * 1024 + 2048) });
     await until(() => descriptors(server) <= before);
-  }, 60_000);
+  });
 });

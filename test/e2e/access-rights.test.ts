@@ -91,7 +91,7 @@ describe("rights", () => {
           401,
         ]);
     expect(log()).not.toContain(SECRET);
-  }, 60_000);
+  });
 
   test("are named to who lacks them, and count from the next request on when they change", async () => {
     const setup = setUp(`basic_auth_users: {reader: ${hashes.low}}\n`);

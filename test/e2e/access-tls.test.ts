@@ -79,7 +79,7 @@ describe.skipIf(skip)("TLS", () => {
     expect(log()).not.toContain('msg="download finished"');
     expect(await download).toEqual({ status: 0, text: String(64 * 1024 * 1024 + 2048) });
     expect(await stop()).toBe(0);
-  }, 60_000);
+  });
 
   test("no connection is refused over many new certificates", async () => {
     const pair = [selfSigned("first"), selfSigned("second")];
@@ -110,7 +110,7 @@ describe.skipIf(skip)("TLS", () => {
     // One that is in its handshake, or waits for a request, when the certificate changes is closed.
     seen.delete("ECONNRESET");
     expect([...seen.keys()]).toEqual(["200"]);
-  }, 60_000);
+  });
 
   test("a client of an authority that doesn't count any more is out, by an old session too", async () => {
     const dir = tempDir();
@@ -146,7 +146,7 @@ describe.skipIf(skip)("TLS", () => {
     await until(() => log().includes("asking for no client certificate takes a restart"));
     expect(await answer(young)).toBe("200");
     expect(await answer(old)).toBeUndefined();
-  }, 60_000);
+  });
 
   test("what a slow client gets is what was sent", async () => {
     const certificate = selfSigned("server");
@@ -165,7 +165,7 @@ describe.skipIf(skip)("TLS", () => {
     });
     const sha256 = new Bun.CryptoHasher("sha256").update(await Bun.file(archive).bytes());
     expect(await told.json()).toMatchObject({ finished: { sha256_hex: sha256.digest("hex") } });
-  }, 60_000);
+  });
 
   test("a download that the server cuts arrives cut", async () => {
     const certificate = selfSigned("server");
@@ -179,7 +179,7 @@ describe.skipIf(skip)("TLS", () => {
     expect(await stop()).toBe(0);
     // 18: the body isn't whole; 56: the connection was reset.
     expect([18, 56]).toContain((await curl).status);
-  }, 60_000);
+  });
 
   test("can't be turned off while the server runs", async () => {
     const setup = setUp(tlsFile(selfSigned("first")));

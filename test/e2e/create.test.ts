@@ -735,7 +735,7 @@ test("a pipe whose reader waits keeps no signal out", async () => {
   await reader.stdout.getReader().read();
   child.kill("SIGTERM");
   expect(await child.exited).toBe(143);
-}, 60_000);
+});
 
 describe("a hangup", () => {
   /** Starts a create that takes its time, and tells when its unfinished file is there. */

@@ -27,7 +27,7 @@ export function fault(
       await prove();
       held.push(row);
     },
-    options.timeout ?? 60_000,
+    options.timeout ?? 120_000,
   );
 }
 

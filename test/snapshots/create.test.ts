@@ -234,4 +234,4 @@ test("prunes in another process never take blocks from a snapshot that is being 
     expect(names(path)).toHaveLength(20);
   }
   await other.kill();
-}, 60_000);
+});

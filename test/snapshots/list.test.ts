@@ -143,7 +143,7 @@ test("a snapshot that is removed meanwhile is whole in the list, or not in it", 
     const [list] = await Promise.all([listSnapshots(directory), removeSnapshot(directory, NAME)]);
     for (const { blocks } of list) expect(blocks).toBe(10);
   }
-}, 60_000);
+});
 
 test("a lister in another process neither hides a snapshot from downloads nor makes it look used", async () => {
   const directory = snapshotDirectory();
@@ -161,4 +161,4 @@ test("a lister in another process neither hides a snapshot from downloads nor ma
     (await lockShared(directory, "aaa-3")).release();
   }
   await other.kill();
-}, 60_000);
+});

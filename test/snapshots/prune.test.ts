@@ -183,7 +183,7 @@ test("two processes prune at once: each snapshot is removed once, and there is n
     expect(results.flatMap((result) => result.failed)).toEqual([]);
     expect(names(directory)).toEqual([]);
   }
-}, 60_000);
+});
 
 test("prune twice at once in one process", async () => {
   const directory = snapshotDirectory();
