@@ -2,7 +2,7 @@ import { errorText } from "../lib/errors.ts";
 import type { Findings } from "./findings.ts";
 import type { TimeSpan } from "./index/series-entry.ts";
 import { timeText } from "./index/series-text.ts";
-import { type BlockMeta, isUlid, MAX_META_BYTES, parseBlockMeta } from "./meta.ts";
+import { type BlockMeta, isBlockName, isUlid, MAX_META_BYTES, parseBlockMeta } from "./meta.ts";
 
 const FILE = "meta.json";
 
@@ -36,13 +36,17 @@ export function checkMeta(
   file: MetaFile | undefined,
   findings: Findings,
 ): BlockMeta | undefined {
-  if (!isUlid(block)) {
+  if (!isBlockName(block)) {
     findings.add("block-name", "", undefined, "the directory's name is not a ULID");
+  } else if (!isUlid(block)) {
+    const text =
+      "Prometheus takes it for a block, but writes the directory's name in upper case alone";
+    findings.add("block-name-case", "", undefined, text);
   }
   const meta = readMeta(file, findings);
   if (meta === undefined) return undefined;
   const { minTime, maxTime } = meta;
-  if (meta.ulid !== block && isUlid(block)) {
+  if (meta.ulid !== block.toUpperCase() && isBlockName(block)) {
     const text = `the block is ${meta.ulid} by its meta.json, not ${block} as its directory`;
     findings.add("block-name-differs", FILE, undefined, text);
   }

@@ -41,10 +41,16 @@ export interface BlockCompaction {
 export const MAX_META_BYTES = 4 * 1024 * 1024;
 
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+const BLOCK_NAME = new RegExp(ULID, "i");
 
-/** Whether a directory of this name is a block to Prometheus: 26 characters of Crockford's base 32. */
+/** Whether that is a ULID as Prometheus writes it: 26 characters of Crockford's base 32. */
 export function isUlid(name: string): boolean {
   return ULID.test(name);
+}
+
+/** Whether a directory of this name is a block to Prometheus, which doesn't mind the letters' case. */
+export function isBlockName(name: string): boolean {
+  return BLOCK_NAME.test(name);
 }
 
 /**

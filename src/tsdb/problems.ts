@@ -54,7 +54,8 @@ const KINDS = {
     "block silently missing",
     "rename the directory to the ulid of its meta.json",
   ),
-  // Prometheus compacts it again and again, as it does not find the directory to remove.
+  // Of both, Prometheus compacts the block again and again: it doesn't find the directory to remove.
+  "block-name-case": error("compaction fails", "rename the directory in upper case"),
   "block-name-differs": warning(
     "rename the directory to the ulid of its meta.json",
     "compaction fails",

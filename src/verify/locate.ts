@@ -3,12 +3,14 @@ import { basename, join } from "node:path";
 import { shown } from "../archive/shown.ts";
 import { errorText, Failure } from "../lib/errors.ts";
 import { isSnapshotName } from "../snapshots/name.ts";
-import { isUlid, MAX_META_BYTES, parseBlockMeta } from "../tsdb/meta.ts";
+import { isBlockName, MAX_META_BYTES, parseBlockMeta } from "../tsdb/meta.ts";
 
 /** Blocks that lie on the disk. */
 export interface LocatedBlocks {
   /** The directory that they lie in, or the block's own. */
   readonly name: string;
+  /** Its path. */
+  readonly directory: string;
   /** By ULID. */
   readonly blocks: readonly { readonly ulid: string; readonly path: string }[];
   /** Names of what lies beside the blocks. */
@@ -24,10 +26,15 @@ export interface LocatedBlocks {
 export async function locateBlocks(directory: string): Promise<LocatedBlocks> {
   const path = await real(directory);
   const names = (await list(path)).toSorted();
-  if (names.includes("meta.json") || isUlid(basename(path))) return singleBlock(path);
-  const blocks = names.filter(isUlid).map((ulid) => ({ ulid, path: join(path, ulid) }));
+  if (names.includes("meta.json") || isBlockName(basename(path))) return singleBlock(path);
+  const blocks = names.filter(isBlockName).map((ulid) => ({ ulid, path: join(path, ulid) }));
   if (blocks.length > 0)
-    return { name: basename(path), blocks, others: names.filter((name) => !isUlid(name)) };
+    return {
+      name: basename(path),
+      directory: path,
+      blocks,
+      others: names.filter((name) => !isBlockName(name)),
+    };
   const snapshots = names.filter(isSnapshotName);
   const [snapshot, second] = snapshots;
   if (second !== undefined) {
@@ -44,8 +51,8 @@ export async function locateBlocks(directory: string): Promise<LocatedBlocks> {
 
 async function singleBlock(path: string): Promise<LocatedBlocks> {
   const name = basename(path);
-  const ulid = isUlid(name) ? name : await ulidOf(path);
-  return { name, blocks: [{ ulid, path }], others: [] };
+  const ulid = isBlockName(name) ? name : await ulidOf(path);
+  return { name, directory: path, blocks: [{ ulid, path }], others: [] };
 }
 
 /** A block that was copied under another name is still one; only its meta.json knows which. */

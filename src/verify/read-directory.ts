@@ -1,5 +1,6 @@
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { PASSED_OVER } from "../archive/inspect/inspect.ts";
 import { type ArchivePlan, archivePath, planArchive } from "../archive/plan.ts";
 import { readPlannedFile } from "../archive/planned-file.ts";
 import { shown } from "../archive/shown.ts";
@@ -40,7 +41,7 @@ export async function readDirectory(
         ...report,
         name: located.name,
         errors: [...report.errors, ...misplaced, ...leftOut],
-        warnings: [...report.warnings, ...besideBlocks(located)],
+        warnings: [...report.warnings, ...(await besideBlocks(located))],
       },
       contents,
     };
@@ -93,12 +94,18 @@ async function* blockEntries(
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
-function besideBlocks({ others }: LocatedBlocks): string[] {
+async function besideBlocks({ directory, others }: LocatedBlocks): Promise<string[]> {
   const own = others.filter((name) => PROMETHEUS_OWN.test(name));
   const strange = others.filter((name) => !PROMETHEUS_OWN.test(name));
   return [
     ...(own.length > 0 ? [`${own.join(", ")}: Prometheus's own, not checked`] : []),
-    ...strange.slice(0, 20).map((name) => `${shown(name)} is no part of a snapshot`),
+    ...(await Promise.all(strange.slice(0, 20).map((name) => strangeText(directory, name)))),
     ...(strange.length > 20 ? [`and ${strange.length - 20} more like these`] : []),
   ];
+}
+
+async function strangeText(directory: string, name: string): Promise<string> {
+  const text = `${shown(name)} is no part of a snapshot`;
+  const meta = await lstat(join(directory, name, "meta.json")).catch(() => undefined);
+  return meta?.isFile() ? `${text}: it ${PASSED_OVER}` : text;
 }

@@ -219,6 +219,39 @@ describe("a directory", () => {
     expect(stdout).toContain(`error: ${block}/linked is a symbolic link`);
   });
 
+  test.each([[], ["--quick"]])(
+    "and an archive with a block's name in lower case fails, as Prometheus takes it for a block %p",
+    async (...flags) => {
+      const copy = join(tempDir(), snapshot);
+      mkdirSync(copy);
+      cpSync(path, join(copy, block), { recursive: true });
+      const lower = "01bx5zzkbkactav9wevgemmvrz";
+      cpSync(path, join(copy, lower), { recursive: true });
+      Bun.spawnSync(["tar", "cf", join(cwd, "lower.tar"), "-C", join(copy, ".."), snapshot]);
+      for (const what of [copy, join(copy, lower), "lower.tar"]) {
+        const { status, stdout } = await verify(what, ...flags);
+        expect([status, stdout]).toEqual([3, expect.stringContaining(`error: block ${lower}`)]);
+        expect(stdout).toMatch(/Prometheus takes it for a block, but .* upper case alone.*rename/);
+      }
+    },
+  );
+
+  test("and an archive with a block under a strange name beside the others tell that it is passed over", async () => {
+    const copy = join(tempDir(), snapshot);
+    cpSync(join(place, snapshot), copy, { recursive: true });
+    cpSync(path, join(copy, `${block}.bak`), { recursive: true });
+    Bun.spawnSync(["tar", "cf", join(cwd, "bak.tar"), "-C", join(copy, ".."), snapshot]);
+    for (const what of [copy, "bak.tar"]) {
+      const { status, stdout } = await verify(what);
+      expect([status, stdout]).toEqual([
+        0,
+        expect.stringMatching(
+          /warning: .*\.bak looks like a block, but|warning: .*\.bak is no part of a snapshot: it looks like a block, but/,
+        ),
+      ]);
+    }
+  });
+
   test("may be named by a link, and a link within it is none", async () => {
     const links = tempDir();
     for (const [name, target] of [

@@ -3,7 +3,7 @@ import type { BlockResult } from "../../tsdb/check-block.ts";
 import { checkSnapshot } from "../../tsdb/check-snapshot.ts";
 import type { BlockChecks, RunningCheck, RunningFile } from "../../tsdb/checks.ts";
 import type { Finding } from "../../tsdb/findings.ts";
-import { isUlid } from "../../tsdb/meta.ts";
+import { isBlockName } from "../../tsdb/meta.ts";
 import { pathComponents } from "../member-path.ts";
 import { shown } from "../shown.ts";
 import type { TarEntry } from "../tar/reader.ts";
@@ -74,7 +74,7 @@ export class BlockContents {
     const { path, type, size } = member;
     const components = pathComponents(path);
     const [, ulid, ...rest] = "bad" in components ? [] : components;
-    if (ulid === undefined || !isUlid(ulid)) return undefined;
+    if (ulid === undefined || !isBlockName(ulid)) return undefined;
     const within = rest.join("/");
     if (within === "") {
       this.#announced.add(ulid);

@@ -1,5 +1,5 @@
 import { errorText } from "../../lib/errors.ts";
-import { type BlockMeta, MAX_META_BYTES, parseBlockMeta } from "../../tsdb/meta.ts";
+import { type BlockMeta, isUlid, MAX_META_BYTES, parseBlockMeta } from "../../tsdb/meta.ts";
 import { shown } from "../shown.ts";
 import type { TarEntry } from "../tar/reader.ts";
 import { Messages } from "./messages.ts";
@@ -136,7 +136,12 @@ export class BlockInspector {
   }
 
   #checkParts(): void {
-    if (this.#meta && this.#meta.ulid !== this.#ulid) {
+    if (!isUlid(this.#ulid)) {
+      this.#errors.add(
+        "Prometheus takes it for a block, but writes its name in upper case alone: rename the directory so",
+      );
+    }
+    if (this.#meta && this.#meta.ulid !== this.#ulid.toUpperCase()) {
       this.#errors.add(`meta.json is of block ${this.#meta.ulid}`);
     }
     if (!this.#seen.has("meta.json")) {

@@ -1,5 +1,5 @@
 import { DamagedError } from "../../lib/errors.ts";
-import { isUlid } from "../../tsdb/meta.ts";
+import { isBlockName } from "../../tsdb/meta.ts";
 import { pathComponents } from "../member-path.ts";
 import { shown } from "../shown.ts";
 import type { TarEntry } from "../tar/reader.ts";
@@ -32,6 +32,10 @@ const SNAPSHOT_NAME = /^[a-z0-9]+-[a-z0-9]+$/i;
 const MAX_MEMBERS = 500_000;
 const MAX_BLOCKS = 100_000;
 const MAX_STRAYS = 10_000;
+
+/** Of a directory that holds a meta.json, and is named otherwise than a block. */
+export const PASSED_OVER =
+  "looks like a block, but Prometheus passes over a directory of that name";
 
 /**
  * Reads an archive's members to the end and tells whether they are a snapshot: one directory at the
@@ -99,7 +103,7 @@ class Inspector {
     this.#name ??= top;
     if (top !== this.#name) return this.#secondTop(top);
     if (name === undefined) return this.#topDirectory(top);
-    if (!isUlid(name) || !(await this.#block(name).add(rest, entry))) {
+    if (!isBlockName(name) || !(await this.#block(name).add(rest, entry))) {
       this.#stray(components, entry);
     }
   }
@@ -127,7 +131,9 @@ class Inspector {
   #stray(components: readonly string[], { kind }: TarEntry): void {
     const path = components.join("/");
     if (this.#isNewStray(path)) {
-      this.#warnings.add(`${shown(path)}: a ${kind} that is no part of a snapshot`);
+      this.#warnings.add(
+        `${shown(path)}: a ${kind} that is no part of a snapshot${likeBlock(components)}`,
+      );
     } else {
       this.#errors.add(`${shown(path)} is in the archive twice`);
     }
@@ -154,6 +160,12 @@ class Inspector {
       this.#warnings.add(`${shown(this.#name)} is not how a snapshot is named`);
     }
   }
+}
+
+/** What a copy of a block beside the blocks is to Prometheus. */
+function likeBlock([, name = "", ...rest]: readonly string[]): string {
+  if (isBlockName(name) || rest.join("/") !== "meta.json") return "";
+  return `: ${shown(name)} ${PASSED_OVER}`;
 }
 
 function tooMany(what: string): DamagedError {

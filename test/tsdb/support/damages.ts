@@ -296,4 +296,9 @@ export const DAMAGES: readonly Damage[] = [
     kinds: ["block-name"],
     make: (block) => ({ ...block, name: "backup-of-a-block" }),
   },
+  {
+    name: "a directory's name in lower case",
+    kinds: ["block-name-case"],
+    make: (block) => ({ ...block, name: block.name.toLowerCase() }),
+  },
 ];
