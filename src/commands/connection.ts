@@ -116,7 +116,8 @@ async function withLocalApp<T>(
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   const { workerUrl, log } = context;
-  await checkSnapshotDir(snapshotDir, warningsOnly(log));
+  // That the directory isn't there is all that tells a wrong one from one without snapshots.
+  await checkSnapshotDir(snapshotDir, { ...log, info: log.warn });
   const settings = {
     snapshotDir,
     prometheusEndpoint,

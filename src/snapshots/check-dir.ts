@@ -1,14 +1,16 @@
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { access, readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { isBlockName } from "../tsdb/meta.ts";
 
 /**
  * Checks the snapshot directory before anything starts. One that doesn't exist yet is normal, since
  * Prometheus makes it with its first snapshot, but its parent must be there.
  *
- * @throws Failure if it is no directory or can't be read, with what to do.
+ * @throws Failure if it is no directory, or another one of Prometheus's, or can't be read, with what
+ *   to do.
  */
 export async function checkSnapshotDir(snapshotDir: string, log: Log): Promise<void> {
   const remedy =
@@ -31,10 +33,27 @@ export async function checkSnapshotDir(snapshotDir: string, log: Log): Promise<v
       `the snapshot directory ${snapshotDir} can't be read by uid ${process.getuid?.()}: run as the user of Prometheus`,
     );
   }
+  await refuseDataDir(snapshotDir, remedy);
   if (!(await may(snapshotDir, constants.W_OK))) {
     log.warn(
       "the snapshot directory is not writable, so pruning won't work: run as the user of Prometheus",
       { snapshot_dir: snapshotDir },
+    );
+  }
+}
+
+/** In the data directory no snapshot is found, so that all would seem well, and nothing be done. */
+async function refuseDataDir(snapshotDir: string, remedy: string): Promise<void> {
+  const names = await readdir(snapshotDir);
+  if (names.includes("wal")) {
+    throw new Failure(
+      `${snapshotDir} is Prometheus's data directory: its subdirectory snapshots is meant, ${join(snapshotDir, "snapshots")}`,
+    );
+  }
+  for (const name of names.filter(isBlockName)) {
+    if (!(await may(join(snapshotDir, name, "meta.json"), constants.F_OK))) continue;
+    throw new Failure(
+      `the snapshot directory ${snapshotDir} holds blocks, as a data directory or a single snapshot does: ${remedy}`,
     );
   }
 }

@@ -572,6 +572,24 @@ test("--server and --snapshot-dir exclude each other; of the environment, the fl
   expect([one.status, one.stderr]).toEqual([0, ""]);
 });
 
+test.each([[["list"]], [["prune", "--keep-within", "0"]]])(
+  "without a server, %p warns of a snapshot directory that isn't there, and takes no data directory",
+  async (args) => {
+    const dir = tempDir();
+    const missing = await run("prombackup", [...args, "--snapshot-dir", join(dir, "typo")]);
+    expect([missing.status, missing.stderr]).toEqual([
+      0,
+      expect.stringContaining("the snapshot directory doesn't exist yet"),
+    ]);
+    mkdirSync(join(dir, "wal"));
+    const data = await run("prombackup", [...args, "--snapshot-dir", dir]);
+    expect([data.status, data.stderr]).toEqual([
+      1,
+      expect.stringContaining("is Prometheus's data directory: its subdirectory snapshots"),
+    ]);
+  },
+);
+
 test("without a server, no server is spoken of", async () => {
   const { status, stderr } = await run("prombackup", [
     "create",
@@ -655,7 +673,7 @@ describe("create --verify", () => {
     ]);
     expect(JSON.parse(stdout)).toEqual({
       snapshot: expect.stringMatching(/^\d{8}T\d{6}Z-/),
-      error: stderr.slice("prombackup: ".length, -1),
+      error: stderr.trimEnd().split("\n").at(-1)?.slice("prombackup: ".length),
       verified: {
         blocks: 2,
         errors: [expect.stringMatching(new RegExp(`^${place}`))],

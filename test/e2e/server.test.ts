@@ -26,6 +26,23 @@ describe("start", () => {
       "nor its parent can be found",
     ],
     [
+      "Prometheus's data directory as the snapshot directory",
+      (dir) => {
+        mkdirSync(join(dir, "wal"));
+        return ["--snapshot-dir", dir];
+      },
+      "is Prometheus's data directory: its subdirectory snapshots is meant",
+    ],
+    [
+      "a directory of blocks as the snapshot directory",
+      (dir) => {
+        mkdirSync(join(dir, "01BX5ZZKBKACTAV9WEVGEMMVRZ"));
+        writeFileSync(join(dir, "01BX5ZZKBKACTAV9WEVGEMMVRZ", "meta.json"), "{}");
+        return ["--snapshot-dir", dir];
+      },
+      "holds blocks, as a data directory or a single snapshot does: --snapshot-dir must name",
+    ],
+    [
       "an address that is no address of this machine",
       (dir) => ["--snapshot-dir", dir, "--listen-address", "192.0.2.1:1234"],
       "can't listen on 192.0.2.1:1234",
