@@ -28,6 +28,8 @@ export interface IncomingDownload {
   readonly fileName: string;
   /** Bytes of the body, if the server tells. */
   readonly archiveSize: number | undefined;
+  /** Bytes of the tar before compression, if the server tells. */
+  readonly contentSize: number | undefined;
   readonly body: AsyncIterable<Uint8Array>;
   /** For one whose body nobody has begun to read: ends it, so that the server stops sending. */
   cancel(): Promise<void>;
@@ -105,14 +107,14 @@ export class Client {
         `the answer has no ${HEADERS.downloadId} header, so the download can't be proven: is this a prombackup server?`,
       );
     }
-    const size = Number(response.headers.get(HEADERS.archiveSize) ?? Number.NaN);
     return {
       id,
       fileName: fileName(
         response.headers.get("Content-Disposition"),
         `${name}${FORMAT_DETAILS[format].extension}`,
       ),
-      archiveSize: Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+      archiveSize: byteCount(response.headers.get(HEADERS.archiveSize)),
+      contentSize: byteCount(response.headers.get(HEADERS.contentSize)),
       body: silence.pieces(body),
       cancel: () => body.cancel(),
     };
@@ -245,6 +247,11 @@ async function boundedText({ response, silence }: Answer): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+function byteCount(header: string | null): number | undefined {
+  const size = Number(header ?? Number.NaN);
+  return Number.isSafeInteger(size) && size >= 0 ? size : undefined;
 }
 
 /** The server's file name if it is one; a name that could lead elsewhere is replaced. */

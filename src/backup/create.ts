@@ -15,6 +15,9 @@ import { openTarget, prepareTarget, type Target, type TargetRequest } from "./ta
 /** How long the removal of a snapshot may take when the command is being interrupted. */
 const CLEANUP_TIMEOUT_MS = 10_000;
 
+/** A tar with the snapshot's directory alone: its header, and the two blocks at the end. */
+const EMPTY_TAR_BYTES = 3 * 512;
+
 /** How long a server may take to notice that a download of ours is over. */
 const IN_USE_ATTEMPTS = 10;
 const IN_USE_PAUSE_MS = 200;
@@ -93,10 +96,13 @@ export async function createBackup(
     if (request.removeSnapshot) await removeAfterFailure(client, snapshot, log);
     throw error;
   }
-  if (request.removeSnapshot) await removeAfterSuccess(client, snapshot, proven.file);
+  const { empty, ...made } = proven;
+  // Among what --verify found, it is told already.
+  if (empty && made.verified === null) log.warn(emptyText(snapshot, request.skipHead));
+  if (request.removeSnapshot) await removeAfterSuccess(client, snapshot, made.file);
   return {
     snapshot,
-    ...proven,
+    ...made,
     format: request.format,
     seconds: Number(((performance.now() - startedAt) / 1000).toFixed(3)),
     snapshot_removed: request.removeSnapshot,
@@ -121,7 +127,18 @@ async function fetchArchive(
   const arriving = { snapshot, download, target };
   const { verified, ...proven } = await receiveProven(client, arriving, request, signal);
   await target.commit(proven.sha256);
-  return { file: target.file, ...proven, download_id: download.id, verified };
+  // The Go server doesn't tell the size, so that only of a tar it is known.
+  const tarBytes = download.contentSize ?? (request.format === "tar" ? proven.bytes : undefined);
+  const empty = tarBytes !== undefined && tarBytes <= EMPTY_TAR_BYTES;
+  return { file: target.file, ...proven, download_id: download.id, verified, empty };
+}
+
+/** Prometheus takes a snapshot of nothing, too: after the loss of its volume, for example. */
+function emptyText(snapshot: string, skipHead: boolean): string {
+  const why = skipHead
+    ? "Prometheus had no data but that of the head, which --skip-head leaves out"
+    : "Prometheus had no data";
+  return `${snapshot} has no block: ${why}`;
 }
 
 function limited(download: IncomingDownload, rate: number | undefined): IncomingDownload {

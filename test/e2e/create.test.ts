@@ -621,6 +621,23 @@ test("a full disk is told, and the old file is intact", async () => {
   expect([status, stderr]).toEqual([1, expect.stringContaining("ENOSPC")]);
 });
 
+test("a snapshot without any block is warned of, once", async () => {
+  // Without a head, a new Prometheus has no data.
+  const empty = await startPrometheus();
+  const local = ["--snapshot-dir", empty.snapshotDir, "--prometheus-endpoint", empty.url];
+  const cwd = tempDir();
+  for (const flags of [[], ["--json"], ["--format", "tgz"], ["--format", "tzst"], ["--verify"]]) {
+    const args = ["create", ...local, "--skip-head", "--output", "x", ...flags];
+    const { status, stderr } = await run("prombackup", args, { cwd });
+    expect([status, stderr.match(/ has no block: Prometheus had no data/g)]).toEqual([
+      0,
+      [expect.anything()],
+    ]);
+  }
+  const { stderr } = await create(cwd, "--output", "y");
+  expect(stderr).not.toContain("has no block");
+});
+
 describe("create --verify", () => {
   test.each(["tar", "tgz", "tzst"])("tells that the blocks of a %s are good", async (format) => {
     const cwd = tempDir();
