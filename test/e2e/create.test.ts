@@ -462,6 +462,21 @@ describe("the checksum file", () => {
     expect(check(cwd)).toBe(0);
   });
 
+  test("is read and renewed in the form of sha256sum --tag, too", async () => {
+    const cwd = tempDir();
+    await create(cwd, "--output", name);
+    const tagged = Bun.spawnSync(["sha256sum", "--tag", name], { cwd }).stdout.toString();
+    writeFileSync(join(cwd, `${name}.sha256`), tagged);
+    const verified = await run("prombackup", ["verify", name], { cwd });
+    expect([verified.status, verified.stdout]).toEqual([
+      0,
+      expect.stringContaining(`${name}.sha256: equal`),
+    ]);
+    expect((await create(cwd, "--output", name)).status).toBe(0);
+    expect(readFileSync(join(cwd, `${name}.sha256`), "utf8")).toMatch(/^\\?[0-9a-f]{64} {2}/);
+    expect(check(cwd)).toBe(0);
+  });
+
   test("is left alone, unless asked for, if it is something else", async () => {
     const cwd = tempDir();
     writeFileSync(join(cwd, "x.sha256"), "notes\n");

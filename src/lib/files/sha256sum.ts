@@ -6,6 +6,8 @@ import { errorCode, errorText, Failure } from "../errors.ts";
 const MAX_BYTES = 64 * 1024;
 
 const DIGEST = /^\\?([0-9a-fA-F]{64}) [ *](.*)\n?$/s;
+/** As `sha256sum --tag` prints it, and BSD's sha256. */
+const TAGGED = /^\\?SHA256 \(.*\) = ([0-9a-fA-F]{64})\n?$/s;
 
 /** The checksum file that belongs to a file: beside it, under its name with this behind it. */
 export function checksumPath(file: string): string {
@@ -30,7 +32,7 @@ export class NoChecksumFile extends Failure {}
 export async function readChecksumFile(path: string): Promise<string | undefined> {
   const content = await readSmallFile(path);
   if (content === undefined) return undefined;
-  const digest = DIGEST.exec(content)?.[1];
+  const digest = (DIGEST.exec(content) ?? TAGGED.exec(content))?.[1];
   if (digest === undefined || content.trimEnd().includes("\n")) {
     throw new NoChecksumFile(
       `${path} doesn't hold one SHA-256 as sha256sum writes it: mend it, or move it away`,
