@@ -116,7 +116,8 @@ export class SnapshotCreator {
       throw new Failure(
         `Prometheus made the snapshot ${name}, but ${snapshotDir} doesn't hold it: --snapshot-dir ` +
           'must be the "snapshots" folder of this Prometheus\'s own data directory ' +
-          "(its --storage.tsdb.path; in a container, the same volume)",
+          "(its --storage.tsdb.path; in a container, the same volume). The snapshot stays there: " +
+          `remove it by hand, rm -r snapshots/${name} in that directory`,
       );
     }
   }

@@ -197,7 +197,9 @@ describe("a snapshot that the snapshot directory doesn't hold", () => {
     call.answer("aaa-1");
     await expect(created).rejects.toThrow(
       `Prometheus made the snapshot aaa-1, but ${snapshotDir} doesn't hold it: --snapshot-dir must ` +
-        'be the "snapshots" folder of this Prometheus\'s own data directory',
+        'be the "snapshots" folder of this Prometheus\'s own data directory (its ' +
+        "--storage.tsdb.path; in a container, the same volume). The snapshot stays there: remove it " +
+        "by hand, rm -r snapshots/aaa-1 in that directory",
     );
   });
 });
