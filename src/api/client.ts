@@ -214,7 +214,7 @@ export class Client {
       text === "404 page not found"
         ? ": this server doesn't offer that, or --server needs another path"
         : status === 401
-          ? ": give user and password by --http.config.file"
+          ? ": user and password are missing or wrong, give them by --http.config.file"
           : "";
     const refused = new Refused(status, `the server answered ${status}: ${text}${hint}`);
     const seconds = response.headers.get("Retry-After") ?? "";

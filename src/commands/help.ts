@@ -18,7 +18,7 @@ ${listed}
 as --flag value or --flag=value, and with - or _ between their words.
 
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 an archive is damaged;
-130 and 143 interrupted by SIGINT, SIGTERM.
+129, 130 and 143 interrupted by SIGHUP, SIGINT, SIGTERM.
 
 Example, with prombackup-server running beside Prometheus:
   ${NAME} create --server http://prometheus.example:8080 --format tzst

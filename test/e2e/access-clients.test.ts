@@ -110,7 +110,7 @@ basic_auth_users: {backup: ${HASH}}
     const elsewhere = url.replace("127.0.0.1", "localhost");
     const wrongName = tls.replace("{", "{server_name: other.example, ");
     const failing: [string, string, number, string][] = [
-      [`${tls}${basic}`, url, 1, "401: Unauthorized: give user and password by --http.config.file"],
+      [`${tls}${basic}`, url, 1, "401: Unauthorized: user and password are missing or wrong, give"],
       [tls, inUrl, 1, "401: Unauthorized"],
       ["", inUrl, 1, "its certificate is of no known authority"],
       [`${ca}${basic}`, inUrl, 1, "client certificate"],

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { helpCommands, programHelp } from "../../src/commands/help.ts";
 import { EXIT } from "../../src/lib/command-line/program.ts";
 import { PROBLEMS } from "../../src/tsdb/problems.ts";
 import { UNPROTECTED } from "./support/unprotected.ts";
@@ -42,7 +43,13 @@ test("every consequence is explained", () => {
 
 test("the exit statuses are those of the program", () => {
   const statuses = rows("Exit status").map(([status]) => status);
-  expect(statuses).toEqual([...Object.values(EXIT).sort().map(String), "130, 143"]);
+  expect(statuses).toEqual([...Object.values(EXIT).sort().map(String), "129, 130, 143"]);
+});
+
+test("the program's help tells all of them", () => {
+  const [, statuses = ""] = /^Exit status: (.*?)\.\n/ms.exec(programHelp(helpCommands([]))) ?? [];
+  const told = statuses.match(/\b\d+\b/g)?.map(Number);
+  expect(told).toEqual([...Object.values(EXIT).sort(), 129, 130, 143]);
 });
 
 test("what may change unseen is what the test of turned bits lets pass", () => {
