@@ -33,6 +33,9 @@ const MAX_MEMBERS = 500_000;
 const MAX_BLOCKS = 100_000;
 const MAX_STRAYS = 10_000;
 
+/** Of what `tar cf X -C SNAPSHOT .` makes. */
+const PACK_ABOVE = "pack the directory that holds the blocks, not the blocks themselves";
+
 /** Of a directory that holds a meta.json, and is named otherwise than a block. */
 export const PASSED_OVER =
   "looks like a block, but Prometheus passes over a directory of that name";
@@ -116,7 +119,8 @@ class Inspector {
   #secondTop(top: string): void {
     if (!this.#isNewStray(top)) return;
     const first = shown(this.#name ?? "");
-    this.#errors.add(`${shown(top)}: a second directory at the top, beside ${first}`);
+    const remedy = isBlockName(top) ? `: ${PACK_ABOVE}` : "";
+    this.#errors.add(`${shown(top)}: a second directory at the top, beside ${first}${remedy}`);
   }
 
   #block(ulid: string): BlockInspector {
@@ -151,7 +155,10 @@ class Inspector {
     if (this.#name === undefined) {
       this.#errors.add("it has no directory, where a snapshot is one");
     } else if (this.#blocks.size === 0 && this.#strays.size > 0) {
-      this.#errors.add(`${shown(this.#name)} has no block: it is no snapshot of a Prometheus`);
+      const remedy = isBlockName(this.#name) ? `, but a block: ${PACK_ABOVE}` : "";
+      this.#errors.add(
+        `${shown(this.#name)} has no block: it is no snapshot of a Prometheus${remedy}`,
+      );
     } else if (this.#blocks.size === 0) {
       this.#warnings.add(`${shown(this.#name)} has no block: Prometheus had no data`);
     }

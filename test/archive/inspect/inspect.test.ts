@@ -299,9 +299,21 @@ describe("an archive", () => {
       "of a single block",
       { [`${ULID}/`]: {}, [`${ULID}/meta.json`]: { content: META } },
       [
-        `${ULID} has no block: it is no snapshot of a Prometheus`,
+        `${ULID} has no block: it is no snapshot of a Prometheus, but a block: pack the directory that holds the blocks, not the blocks themselves`,
         `warning: ${ULID}/meta.json: a file that is no part of a snapshot`,
         `warning: ${ULID} is not how a snapshot is named`,
+      ],
+    ],
+    [
+      "of blocks without the directory around them",
+      {
+        "01BX5ZZKBKACTAV9WEVGEMMVRZ/": {},
+        [`${ULID}/`]: {},
+      },
+      [
+        `${ULID}: a second directory at the top, beside 01BX5ZZKBKACTAV9WEVGEMMVRZ: pack the directory that holds the blocks, not the blocks themselves`,
+        "01BX5ZZKBKACTAV9WEVGEMMVRZ has no block: it is no snapshot of a Prometheus, but a block: pack the directory that holds the blocks, not the blocks themselves",
+        "warning: 01BX5ZZKBKACTAV9WEVGEMMVRZ is not how a snapshot is named",
       ],
     ],
     [
