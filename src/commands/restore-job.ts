@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { Io } from "../lib/command-line/command.ts";
 import { errorText, Failure, UsageError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -8,6 +9,7 @@ import { type ArchiveInput, archiveInput } from "../restore/intake/archive-input
 import { type SurveyedBlock, survey } from "../restore/intake/survey.ts";
 import type { Request } from "../restore/plan/facts.ts";
 import type { Plan } from "../restore/plan/plan.ts";
+import { askPrometheus } from "../restore/plan/running-prometheus.ts";
 import { awaitLoaded, type Loaded } from "../restore/put/loaded.ts";
 import {
   checkCommand,
@@ -95,6 +97,7 @@ export class RestoreJob {
       const expected = blocks.filter(({ ulid }) => only?.includes(ulid) ?? true);
       const loaded = await this.#loaded(prometheus, expected);
       if (loaded.state !== "loaded") throw new Failure(loaded.why);
+      await this.#requireSameDirectory(prometheus);
     });
   }
 
@@ -141,6 +144,19 @@ export class RestoreJob {
     if (loaded.state === "missing") throw new Failure(`restored, but ${loaded.why}`);
     if (loaded.state === "waiting")
       this.#warn(`restored, but not seen in use: ${loaded.why}; later: ${this.#checkCommand()}`);
+  }
+
+  /** Equal blocks may lie in two directories. */
+  async #requireSameDirectory(prometheus: Prometheus): Promise<void> {
+    const running = await askPrometheus(prometheus);
+    if (running === undefined || running === "starting") return;
+    const { path } = examineDataDir(this.#request.dataDir);
+    const other = statSync(running.dataDir, { throwIfNoEntry: false });
+    if (other?.ino === statSync(path).ino) return;
+    const what = `Prometheus at ${running.url} runs on ${running.dataDir}, not on ${path}`;
+    if (other !== undefined)
+      throw new Failure(`${what}: name that with --data-dir, or start the other one`);
+    this.#warn(`${what}: right if that is the same by another name, as in a container`);
   }
 
   async #loaded(prometheus: Prometheus, expected: readonly SurveyedBlock[]): Promise<Loaded> {

@@ -36,7 +36,8 @@ export function planText(archive: string, plan: Plan): string {
 /** What was done, for people, with the line that undoes it. */
 export function doneText({ dataDir, placing, finished }: Restored): string {
   const { restored } = placing;
-  if (restored.length === 0 && !finished) return "nothing to do: all of it is there\n";
+  if (restored.length === 0 && !finished)
+    return "nothing to do: every block is there, by itself or within another one\n";
   const aside = asidePath(dataDir, placing);
   const undo = undoLine(dataDir, placing);
   const blocks = counted(restored.length, "block");

@@ -37,6 +37,12 @@ export async function planRestore(
   const facts = await gather(found, request, surroundings);
   const plan = makePlan(request, { ...facts, dryRun: true });
   surroundings.onPlan(plan);
+  const { prometheus } = surroundings;
+  if (prometheus !== undefined && plan.running === undefined) {
+    surroundings.warn(
+      `Prometheus at ${prometheus.shown} doesn't answer, or isn't ready: what its retention and its version mean for this restore was not looked at`,
+    );
+  }
   if (wasInterrupted(plan.dataDir)) {
     surroundings.warn(
       `a restore into ${plan.dataDir} was interrupted: the next one finishes it first`,

@@ -70,15 +70,15 @@ test("--check finds a block that Prometheus can't read", async () => {
   expect([status, stderr]).toEqual([1, expect.stringContaining(`lacks ${first}`)]);
 });
 
-test("--merge warns of blocks that are not as they were", async () => {
+test("--merge refuses where blocks are not as they were", async () => {
   const target = join(tempDir(), "data");
   await restore(archive, "--data-dir", target);
   rmSync(join(target, first, "meta.json"));
   writeFileSync(join(target, second, "chunks", "000001"), "short");
   const { status, stdout } = await restore(archive, "--data-dir", target, "--merge");
-  expect(status).toBe(0);
+  expect(status).toBe(1);
   for (const block of [first, second])
-    expect(stdout).toContain(`warning: block ${block} of ${target} is not as it was`);
+    expect(stdout).toContain(`refused: block ${block} of ${target} is not as it was`);
 });
 
 test("a directory with an old lock alone is a new one", async () => {

@@ -1,5 +1,6 @@
 import { shown } from "../../archive/shown.ts";
 import { counted, formatTime } from "../../lib/units.ts";
+import type { BlockMeta } from "../../tsdb/meta.ts";
 import type { ExistingBlock } from "../data-dir.ts";
 import type { SurveyedBlock } from "../intake/survey.ts";
 import { isRestored } from "./choose.ts";
@@ -63,18 +64,17 @@ function guardArchive(
 
 /** Of blocks that the target has under the same name, or that it will lose. */
 function guardReplaced(
-  { replaceBlocks }: Request,
+  { only, replaceBlocks }: Request,
   { running, target }: Facts,
   draft: Draft,
   verdict: Verdict,
 ): void {
+  const staying = draft.way === "insert" ? target.blocks : [];
   for (const block of draft.blocks) {
     const { ulid, action } = block;
-    const there = draft.way === "insert" && target.blocks.find((other) => other.block === ulid);
-    if (action === "not needed" && there && !looksLike(there, block)) {
-      verdict.warn(
-        `block ${ulid} of ${draft.dataDir} is not as it was: it can't be read, or has files of other sizes than in the archive: prombackup verify ${draft.dataDir}/${ulid} tells more, and --block ${ulid} --replace restores it`,
-      );
+    if (action === "not needed") {
+      guardThere(block, staying, draft.dataDir, verdict);
+      guardRewritten(block, staying, only !== undefined, verdict);
     }
     if (action !== "replace") continue;
     if (!replaceBlocks) {
@@ -91,6 +91,54 @@ function guardReplaced(
       `Prometheus will delete block ${block} of ${draft.dataDir}: a restored block was compacted from it`,
     );
   }
+}
+
+/** Of a block that is there already, or should be. */
+function guardThere(
+  block: SurveyedBlock,
+  staying: readonly ExistingBlock[],
+  dataDir: string,
+  verdict: Verdict,
+): void {
+  const { ulid } = block;
+  const there = staying.find((other) => other.block === ulid);
+  const instead = `--block ${ulid} --replace restores it`;
+  if (there !== undefined && !looksLike(there, block)) {
+    verdict.refuse(
+      "block-there",
+      `block ${ulid} of ${dataDir} is not as it was: it can't be read, or has files of other sizes than in the archive: prombackup verify ${dataDir}/${ulid} tells more, and ${instead}`,
+    );
+  } else if (tombstones(there) > tombstones(block)) {
+    verdict.warn(
+      `samples of block ${ulid} were deleted since the backup, and stay so: ${instead} with them`,
+    );
+  }
+}
+
+/** Of a block of which Prometheus has made another one since, as clean_tombstones has it do. */
+function guardRewritten(
+  block: SurveyedBlock,
+  staying: readonly ExistingBlock[],
+  isAsked: boolean,
+  verdict: Verdict,
+): void {
+  const rewritten = staying.find((other) => isRewritten(other, block));
+  if (rewritten === undefined) return;
+  const message = `block ${block.ulid} isn't restored: block ${rewritten.block} there was made of it, without samples that were deleted, and Prometheus would delete it again beside that: to have them back, stop Prometheus, move ${rewritten.block} away and restore again`;
+  if (isAsked) verdict.refuse("block-there", message);
+  else verdict.warn(message);
+}
+
+function tombstones(block: { readonly meta: BlockMeta | undefined } | undefined): number {
+  return block?.meta?.stats.numTombstones ?? 0;
+}
+
+/** Whether a block was made of the other one alone, with fewer samples. */
+function isRewritten({ meta }: ExistingBlock, { ulid, meta: original }: SurveyedBlock): boolean {
+  if (meta === undefined || original === undefined) return false;
+  const { parents } = meta.compaction;
+  const isOnly = parents.length > 0 && parents.every((parent) => parent === ulid);
+  return isOnly && meta.stats.numSamples < original.stats.numSamples;
 }
 
 /** What deletions write is left out: meta.json and tombstones may differ by right. */

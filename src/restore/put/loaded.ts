@@ -60,7 +60,11 @@ async function look(
   const lost = expected.filter(
     ({ ulid, meta }) =>
       !blocks.some(
-        (found) => found.meta && (found.block === ulid || (meta && holds(found.meta, meta))),
+        (found) =>
+          found.meta &&
+          (found.block === ulid ||
+            found.meta.compaction.parents.includes(ulid) ||
+            (meta && holds(found.meta, meta))),
       ),
   );
   if (lost.length > 0) {
