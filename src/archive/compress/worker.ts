@@ -6,7 +6,6 @@
  */
 import { readSync } from "node:fs";
 import { errorCode, errorText } from "../../lib/errors.ts";
-import { BLOCK_OVERHEAD } from "./block-sizes.ts";
 import { compressBlock } from "./compress-block.ts";
 import type { Job, Outcome, Request } from "./messages.ts";
 
@@ -15,19 +14,9 @@ declare const self: Worker;
 let slots: readonly Uint8Array[] = [];
 
 self.onmessage = async ({ data }: MessageEvent<Request>) => {
-  if ("slots" in data) {
-    slots = data.slots.map((slot) => new Uint8Array(slot));
-    await rehearse();
-  } else self.postMessage(await run(data));
+  if ("slots" in data) slots = data.slots.map((slot) => new Uint8Array(slot));
+  else self.postMessage(await run(data));
 };
-
-/** What has to be loaded for a format is loaded before somebody waits for its first block. */
-async function rehearse(): Promise<void> {
-  for (const format of ["tgz", "tzst"] as const) {
-    const [bytes, output] = [new Uint8Array(1), new Uint8Array(1 + BLOCK_OVERHEAD)];
-    await compressBlock({ bytes, content: "other" }, { format, level: 1 }, output);
-  }
-}
 
 async function run(job: Job): Promise<Outcome> {
   try {
