@@ -24,10 +24,13 @@ async function create(url: string, ...args: string[]) {
   return { ...result, cwd, files: readdirSync(cwd), content: readFileSync(join(cwd, "x")) };
 }
 
-const WAYS: Record<Exclude<Break, "hold">, [string, string]> = {
-  reset: ["network resets a download (RST) after random bytes", "broke off after"],
-  end: ["network ends a download (FIN) after random bytes", "broke off after"],
-  silence: ["network falls silent in a download after random bytes", "nothing came for 300ms"],
+/** The second if it was within the head of the answer. */
+const BROKEN = /broke off after|closed before there was an answer/;
+
+const WAYS: Record<Exclude<Break, "hold">, [string, RegExp]> = {
+  reset: ["network resets a download (RST) after random bytes", BROKEN],
+  end: ["network ends a download (FIN) after random bytes", BROKEN],
+  silence: ["network falls silent in a download after random bytes", /nothing came for 300ms/],
 };
 const HOWS = ["reset", "end", "silence"] as const;
 
