@@ -4,12 +4,19 @@ import { errorText } from "../../src/lib/errors.ts";
 import { atEnd } from "../support/at-end.ts";
 import { tempDir } from "../support/temp.ts";
 
+/** Another test, in another process, may take the loop device that mount(8) has just found free. */
+const ATTEMPTS = 20;
+
 /** Mounts a file system on a new directory until the end of the test. */
 export function mount(...args: string[]): string {
   const directory = join(tempDir(), "mounted");
   mkdirSync(directory);
-  const { exitCode, stderr } = Bun.spawnSync(["mount", ...args, directory]);
-  if (exitCode !== 0) throw new Error(stderr.toString());
+  for (let attempt = 1; ; attempt++) {
+    const { exitCode, stderr } = Bun.spawnSync(["mount", ...args, directory]);
+    if (exitCode === 0) break;
+    if (attempt === ATTEMPTS || !stderr.includes("busy")) throw new Error(stderr.toString());
+    Bun.sleepSync(50 * attempt);
+  }
   atEnd(() => {
     Bun.spawnSync(["umount", "--lazy", directory]);
   });
