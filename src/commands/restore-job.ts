@@ -151,8 +151,10 @@ export class RestoreJob {
     const running = await askPrometheus(prometheus);
     if (running === undefined || running === "starting") return;
     const { path } = examineDataDir(this.#request.dataDir);
-    const other = statSync(running.dataDir, { throwIfNoEntry: false });
-    if (other?.ino === statSync(path).ino) return;
+    const [other, own] = [running.dataDir, path].map((directory) =>
+      statSync(directory, { throwIfNoEntry: false }),
+    );
+    if (other?.ino === own?.ino && other?.dev === own?.dev) return;
     const what = `Prometheus at ${running.url} runs on ${running.dataDir}, not on ${path}`;
     if (other !== undefined)
       throw new Failure(`${what}: name that with --data-dir, or start the other one`);

@@ -25,7 +25,7 @@ export function makeApp({ limitRate }: { readonly limitRate?: number } = {}): Ap
     prometheusHttp: undefined,
     snapshotDir: snapshotDir(5_000_000, "random"),
     snapshotTimeout: 1000,
-    maxDownloads: 2,
+    maxDownloads: 20,
     stallTimeout: 60_000,
     compression: { workerUrl: WORKER_URL, threads: 1 },
     limitRate,
