@@ -32,6 +32,7 @@ import {
   start,
   status,
 } from "./access-support.ts";
+import { untilLogged } from "./support.ts";
 
 /** The subject of the certificate that openssl is shown. */
 async function shown(url: string): Promise<string | undefined> {
@@ -101,7 +102,7 @@ describe.skipIf(!needs("openssl"))("a certificate", () => {
       await until(() => /configuration is broken.*EMFILE/.test(server.log()));
       for (const socket of sockets) socket.destroy();
       await until(async () => (await shown(server.url)) === "after");
-      expect(server.log()).toContain("in order again");
+      await untilLogged(server, "in order again");
     },
   );
 });

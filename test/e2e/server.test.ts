@@ -124,7 +124,8 @@ describe("a request", () => {
       `GET /api/download_status?id=x%20y ${head}\r\nConnection: close\r\n\r\n`,
     );
     expect(answer).toMatch(/^HTTP\/1\.\d 404 .*\r\n\r\nDownload x y not found\n/s);
-    expect(server.log()).toContain(
+    await untilLogged(
+      server,
       'method=GET path="/api/download_status?id=x%20y" status=404 peer=127.0.0.1',
     );
   });
@@ -173,7 +174,7 @@ describe("a download", () => {
           sha256_hex: "",
         },
       });
-      expect(server.log()).toMatch(/level=ERROR msg="download failed" id=\S+ .*evil/);
+      await untilLogged(server, /level=ERROR msg="download failed" id=\S+ .*evil/);
     },
   );
 

@@ -84,6 +84,9 @@ export function idOf(head: string): string {
   return /X-Prombackup-Download-Id: (\S+)/i.exec(head)?.[1] ?? "";
 }
 
-export async function untilLogged(server: RunningServer, text: string): Promise<void> {
-  while (!server.log().includes(text)) await Bun.sleep(5);
+/** What a server logs comes by a pipe of its own, and perhaps later than its answer. */
+export async function untilLogged(server: RunningServer, what: string | RegExp): Promise<void> {
+  const isThere = () =>
+    typeof what === "string" ? server.log().includes(what) : what.test(server.log());
+  while (!isThere()) await Bun.sleep(5);
 }

@@ -129,7 +129,7 @@ fault(
       500,
       expect.stringContaining(`${NAME}/data`),
     ]);
-    expect(server.log()).toMatch(new RegExp(`download failed.*${NAME}/data: not readable`));
+    await untilLogged(server, new RegExp(`download failed.*${NAME}/data: not readable`));
     expect(await (await fetch(`${server.url}/api/downloads`)).json()).toMatchObject({
       downloads: [{ finished: { error_text: expect.stringContaining(`${NAME}/data: not read`) } }],
     });

@@ -162,7 +162,7 @@ describe("a connection", () => {
       const outcome = await download;
       if (outcome !== "proven") {
         expect(outcome).toBe("cut");
-        expect(server.log()).toMatch(/download failed.*too many open files: raise the limit/);
+        await untilLogged(server, /download failed.*too many open files: raise the limit/);
       }
       expect(await downloadProven(server.url)).toBe("proven");
     },

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ARCHIVE_FORMATS } from "../../src/archive/format.ts";
+import { untilLogged } from "../e2e/support.ts";
 import { run, startServer } from "../support/programs.ts";
 import { makeBlocks, startPrometheus } from "../support/prometheus.ts";
 import { tempDir } from "../support/temp.ts";
@@ -148,7 +149,7 @@ fault(
     const { status, cwd } = await making;
     expect(status).toBe(0);
     expect((await run("prombackup", ["verify", join(cwd, "x")])).status).toBe(0);
-    expect(second.log()).toMatch(/level=ERROR msg="download failed" id=\S+ snapshot=\S+ error=/);
+    await untilLogged(second, /level=ERROR msg="download failed" id=\S+ snapshot=\S+ error=/);
     const record = await (await fetch(`${second.url}/api/downloads`)).json();
     expect(record).toMatchObject({
       downloads: [

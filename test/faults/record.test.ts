@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDownloads } from "../../src/api/contract.ts";
-import { NAME, snapshotDir, start } from "../e2e/support.ts";
+import { NAME, snapshotDir, start, untilLogged } from "../e2e/support.ts";
 import { type RunningServer, startServer } from "../support/programs.ts";
 import { tempDir } from "../support/temp.ts";
 import { fault } from "./fault.ts";
@@ -105,7 +105,7 @@ fault(
       const status = await fetch(`${server.url}/api/download_status?id=${id}`);
       expect(await status.json()).toMatchObject({ finished: { success: true } });
     }
-    expect(server.log()).toContain("the record of downloads could not be read");
+    await untilLogged(server, "the record of downloads could not be read");
     expect(await lastSuccesses(server)).toEqual([expect.stringContaining('work="download"')]);
     for (const path of ["/", "/api/snapshots", "/-/healthy"])
       expect((await fetch(server.url + path)).status).toBe(200);

@@ -91,7 +91,7 @@ export interface RunningServer {
   readonly pid: number;
   /** All that it has logged so far. */
   log(): string;
-  /** Sends a signal and waits for the exit status. */
+  /** Sends a signal and waits for the exit status; all that was logged is there then. */
   stop(signal?: NodeJS.Signals): Promise<number>;
 }
 
@@ -121,7 +121,7 @@ export async function startServer(
   });
   let log = "";
   const listening = Promise.withResolvers<string>();
-  (async () => {
+  const logged = (async () => {
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr) {
       log += decoder.decode(chunk, { stream: true });
@@ -139,6 +139,7 @@ export async function startServer(
     log: () => log,
     stop: async (signal = "SIGTERM") => {
       child.kill(signal);
+      await logged;
       return child.exited;
     },
   };
