@@ -3,7 +3,12 @@ import { formatDuration } from "../lib/duration.ts";
 import { Failure, retryable } from "../lib/errors.ts";
 import { hideUser } from "../lib/network/hide-user.ts";
 import type { HttpConfig } from "../lib/network/http-config.ts";
-import { neverConnected, noAnswerReason, sendRequest } from "../lib/network/requests.ts";
+import {
+  brokenOffReason,
+  neverConnected,
+  noAnswerReason,
+  sendRequest,
+} from "../lib/network/requests.ts";
 import { Silence } from "../lib/network/silence.ts";
 import {
   type DownloadStatus,
@@ -158,7 +163,7 @@ export class Client {
     const answer = await this.send(method, route, query, signal, this.limits.answer);
     const { response } = answer;
     if (!statuses.includes(response.status)) throw await this.refusal(method, answer, signal);
-    const text = await boundedText(answer);
+    const text = await boundedText(answer, signal);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -183,7 +188,8 @@ export class Client {
     const silence = new Silence(limit, signal, again(method, new Failure(silent)));
     const request = new Request(url.href, { method, signal: silence.signal });
     try {
-      return { response: await silence.bounded(this.transport(request)), silence };
+      const response = await silence.bounded(this.transport(request));
+      return { response, silence, method, shown };
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
       if (cause instanceof Failure) throw cause;
@@ -208,7 +214,7 @@ export class Client {
         `the server redirects to ${hideUser(location)}, which is not followed: name that address with --server if it is the right one`,
       );
     }
-    const text = (await boundedText(answer)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
+    const text = (await boundedText(answer, signal)).trim().split("\n")[0]?.slice(0, 1000) ?? "";
     if (!this.remote) return new Refused(status, text);
     const hint =
       text === "404 page not found"
@@ -229,6 +235,9 @@ export class Client {
 interface Answer {
   readonly response: Response;
   readonly silence: Silence;
+  readonly method: string;
+  /** What was asked, for messages. */
+  readonly shown: string;
 }
 
 /** What only asks can be asked again; what changes something may have done so, answered or not. */
@@ -236,17 +245,30 @@ function again<F extends Failure>(method: string, failure: F): F {
   return method === "GET" ? retryable(failure) : failure;
 }
 
-async function boundedText({ response, silence }: Answer): Promise<string> {
+async function boundedText(answer: Answer, signal: AbortSignal): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  if (response.body === null) return "";
-  for await (const chunk of silence.pieces(response.body)) {
+  for await (const chunk of bodyOf(answer, signal)) {
     size += chunk.byteLength;
     if (size > MAX_ANSWER_BYTES)
       throw new Failure("the server's answer doesn't end: is this a prombackup server?");
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+async function* bodyOf(
+  { response, silence, method, shown }: Answer,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  if (response.body === null) return;
+  try {
+    yield* silence.pieces(response.body);
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    if (cause instanceof Failure) throw cause;
+    throw again(method, new Failure(`${shown}: the answer broke off: ${brokenOffReason(cause)}`));
+  }
 }
 
 function byteCount(header: string | null): number | undefined {

@@ -1,7 +1,8 @@
 import type { Client, IncomingDownload } from "../api/client.ts";
 import { freeWhole } from "../archive/buffers.ts";
 import { startProgress } from "../lib/command-line/progress.ts";
-import { errorText, Failure, retryable } from "../lib/errors.ts";
+import { Failure, retryable } from "../lib/errors.ts";
+import { brokenOffReason } from "../lib/network/requests.ts";
 import type { ArrivingCheck } from "./arriving.ts";
 import type { Target } from "./target.ts";
 
@@ -45,11 +46,9 @@ export async function receive(
     }
   } catch (cause) {
     if (cause instanceof Failure || signal.aborted) throw cause;
-    const reason = (await serversReason(client, download.id)) ?? errorText(cause);
+    const reason = (await serversReason(client, download.id)) ?? brokenOffReason(cause);
     throw retryable(
-      new Failure(`download ${download.id} broke off after ${received.bytes} bytes: ${reason}`, {
-        cause,
-      }),
+      new Failure(`download ${download.id} broke off after ${received.bytes} bytes: ${reason}`),
     );
   } finally {
     progress.end();

@@ -45,6 +45,20 @@ function endless(headers: Record<string, string> = {}): Response {
   return new Response(body, { headers: { "X-Prombackup-Download-Id": "x", ...headers } });
 }
 
+/** An answer that is reset when some of it has arrived. */
+function brokenOff(): Response {
+  let begun = false;
+  const body = new ReadableStream({
+    async pull(controller) {
+      if (begun) await Bun.sleep(100);
+      if (begun) controller.error(new Error("reset"));
+      else controller.enqueue(new Uint8Array(10).fill(0x20));
+      begun = true;
+    },
+  });
+  return new Response(body, { headers: { "X-Prombackup-Download-Id": "x" } });
+}
+
 /**
  * Runs a command and prints the most memory that it had, in KiB. A process begins with the peak of the
  * one that started it, and that of the tests is large.
@@ -172,6 +186,22 @@ describe("a hostile server", () => {
       },
     );
   }
+
+  fault(
+    "connection is reset within the answer to the snapshot call, the download, or the question for its status",
+    "create fails in one line that says so, without advice to programmers; nothing is left",
+    async () => {
+      for (const [which, message] of [
+        ["snapshot", /\/api\/snapshot: the answer broke off: the connection was closed$/],
+        ["download", /download x broke off after \d+ bytes: the connection was closed$/],
+        ["status", /\/api\/download_status: the answer broke off: the connection was closed$/],
+      ] as const) {
+        const { status, stderr, files } = await create(hostile({ [which]: brokenOff }));
+        expect([status, files]).toEqual([1, []]);
+        expect(stderr.trimEnd()).toMatch(message);
+      }
+    },
+  );
 
   fault(
     "server tells sizes that are none, or wrong ones",

@@ -21,13 +21,18 @@ export async function* compressTar(
   lookahead: () => number,
 ): AsyncGenerator<Uint8Array> {
   const jobs: Promise<Uint8Array[]>[] = [];
+  // A client waits for the first, so nothing is done ahead of it.
+  let most = () => 1;
   try {
     for await (const block of cutBlocks(pieces, workers, BLOCK_SIZES[format.format])) {
       const job = workers.compress(block, format);
       // One that fails while the consumer is elsewhere is told when its turn comes.
       job.catch(() => {});
       jobs.push(job);
-      while (jobs.length >= lookahead()) yield* handOn((await jobs.shift()) ?? []);
+      while (jobs.length >= most()) {
+        yield* handOn((await jobs.shift()) ?? []);
+        most = lookahead;
+      }
     }
     while (jobs.length > 0) yield* handOn((await jobs.shift()) ?? []);
   } finally {

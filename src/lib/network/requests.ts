@@ -90,6 +90,15 @@ export function noAnswerReason(cause: unknown, { protocol }: URL): string {
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
       return "its certificate is of no known authority: tls_config.ca_file of the HTTP configuration file can name it";
     default:
-      return errorText(cause).replace(/ For more information, pass .*$/, "");
+      return withoutAdvice(cause);
   }
+}
+
+/** Why an answer that had begun broke off. */
+export function brokenOffReason(cause: unknown): string {
+  return errorCode(cause) === "ECONNRESET" ? "the connection was closed" : withoutAdvice(cause);
+}
+
+function withoutAdvice(cause: unknown): string {
+  return errorText(cause).replace(/ For more information, pass .*$/, "");
 }

@@ -21,13 +21,13 @@ test("a client that has left before its download is prepared ends it", async () 
 test("a client that leaves while the first bytes wait for their turn ends its download", async () => {
   // The first byte goes at once, each further one has the next wait a second longer.
   const app = makeApp({ limitRate: 1 });
-  const download = (signal?: AbortSignal) => app.fetch(new Request(DOWNLOAD, { signal }), NETWORK);
+  const download = (init?: RequestInit) => app.fetch(new Request(DOWNLOAD, init), NETWORK);
   const first = await download();
   const others = [download(), download(), download()];
   // All of them wait by then, two for longer.
   await Promise.race(others);
   const leaving = new AbortController();
-  const last = download(leaving.signal);
+  const last = download({ signal: leaving.signal });
   await Promise.all(others);
   leaving.abort();
   expect((await last).status).toBe(500);
