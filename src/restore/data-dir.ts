@@ -38,6 +38,8 @@ export interface DataDir {
   readonly blocks: readonly ExistingBlock[];
   /** Samples that are in no block yet wait there. */
   readonly hasWal: boolean;
+  /** Where it holds no samples itself: a directory in it that does. */
+  readonly within: string | undefined;
   /** Whether it can be exchanged for another one: not if it is a mount point. */
   readonly renamable: boolean;
   /** Its own, or its parent's if it doesn't exist. */
@@ -58,16 +60,36 @@ export function examineDataDir(given: string): DataDir {
   const all = exists ? list(path) : [];
   const entries = all.filter((name) => !NOTHING.has(name) && !isOurs(name));
   const blocks = entries.filter((name) => isUlid(name)).map((name) => examineBlock(path, name));
+  const hasWal = isWithWal(path);
   return {
     path,
     exists,
     empty: all.length === 0,
     entries,
     blocks,
-    hasWal: statSync(join(path, "wal"), { throwIfNoEntry: false })?.isDirectory() ?? false,
+    hasWal,
+    within: hasWal || blocks.length > 0 ? undefined : dataDirWithin(path, entries),
     renamable: isRenamable(path, exists),
     stats,
   };
+}
+
+function isWithWal(path: string): boolean {
+  return statSync(join(path, "wal"), { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** Debian has its data in /var/lib/prometheus/metrics2: its parent is soon given by mistake. */
+function dataDirWithin(path: string, entries: readonly string[]): string | undefined {
+  return entries
+    .map((name) => join(path, name))
+    .find((inner) => {
+      try {
+        return isWithWal(inner);
+      } catch {
+        // A file, or a directory that can't be looked into: then it isn't known to be one.
+        return false;
+      }
+    });
 }
 
 /** Room for what {@link ./names.ts} adds to a name, in a file system that allows 255 bytes. */

@@ -34,7 +34,7 @@ export async function planRestore(
   surroundings: Surroundings,
 ): Promise<void> {
   const found = await survey(archive.read());
-  const facts = await gather(found, request, surroundings);
+  const facts = await gather(archive, found, request, surroundings);
   const plan = makePlan(request, { ...facts, dryRun: true });
   surroundings.onPlan(plan);
   const { prometheus } = surroundings;
@@ -69,7 +69,7 @@ export async function restore(
   const known = archive.repeatable ? await survey(archive.read()) : undefined;
   const finished = await finishInterrupted(archive, known, request, surroundings);
   if (finished !== undefined) return finished;
-  const facts = await gather(known ?? NOT_READ, request, surroundings);
+  const facts = await gather(archive, known ?? NOT_READ, request, surroundings);
   const plan = makePlan(request, facts);
   if (known !== undefined) {
     surroundings.onPlan(plan);
@@ -140,9 +140,10 @@ interface Ready {
 
 /** What is known of an archive that was not read yet, and what can be told without. */
 const NOT_READ: Survey = { snapshot: "", blocks: [], unknown: [] };
-const BEFORE_READING: ReadonlySet<string> = new Set(["running", "not-empty", "owner"]);
+const BEFORE_READING: ReadonlySet<string> = new Set(["running", "not-data", "not-empty", "owner"]);
 
 async function gather(
+  { path: archive }: ArchiveInput,
   found: Survey,
   request: Request,
   { prometheus, now }: Surroundings,
@@ -150,7 +151,7 @@ async function gather(
   const target = examineDataDir(request.dataDir);
   const running = prometheus && (await askPrometheus(prometheus));
   const users = request.mode === "blocks" ? [] : usersOf(target);
-  return { target, survey: found, running, users, dryRun: false, now };
+  return { target, archive, survey: found, running, users, dryRun: false, now };
 }
 
 /** The guards that need the blocks' contents; then all that is left is as it shall be in its place. */

@@ -401,6 +401,38 @@ test("an interrupted restore leaves nothing behind", async () => {
   requireUntouched();
 });
 
+test("the parent of a data directory, given in its place, is left alone", async () => {
+  const { target } = occupied();
+  const before = listing(target);
+  for (const how of [[], ["--replace"], ["--merge"], ["--block", oldest]]) {
+    const told = await refused(archive, "--data-dir", dirname(target), ...how);
+    expect(told).toContain(`${target} has: say --data-dir ${target}`);
+  }
+  const piped = await run(
+    "prombackup",
+    ["restore", "-", "--data-dir", dirname(target), "--merge"],
+    {
+      stdin: readFileSync(archive),
+    },
+  );
+  expect([piped.status, piped.stderr]).toEqual([1, expect.stringContaining("say --data-dir")]);
+  expect(listing(target)).toEqual(before);
+});
+
+test("an archive in the directory that would be moved aside is left where it is", async () => {
+  const { target } = occupied();
+  cpSync(archive, join(target, "backup.tar"));
+  const link = join(tempDir(), "link.tar");
+  symlinkSync(join(target, "backup.tar"), link);
+  const before = listing(target);
+  for (const file of [join(target, "backup.tar"), link]) {
+    const told = await refused(file, "--data-dir", target, "--replace");
+    expect(told).toContain(`the archive lies in ${target} and would be moved aside with it`);
+  }
+  expect(listing(target)).toEqual(before);
+  expect((await restore(link, "--data-dir", target, "--merge")).status).toBe(0);
+});
+
 test("a dry run changes nothing and tells all refusals; --json tells the plan", async () => {
   const { target, requireUntouched } = occupied();
   const args = ["--data-dir", target, "--dry-run", "--json", "--retention", "4h"];

@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import { decompress } from "../../archive/decompress/decompress.ts";
 import { openArchive, shownArchive } from "../../archive/open-archive.ts";
 import { readTar, type TarEntry } from "../../archive/tar/reader.ts";
@@ -8,6 +9,8 @@ import { DamagedError, errorText } from "../../lib/errors.ts";
 export interface ArchiveInput {
   /** For messages. */
   readonly name: string;
+  /** No part of it is a symbolic link; undefined for standard input, or if there is no such file. */
+  readonly path: string | undefined;
   /** Reads it from its start. */
   read(): AsyncIterable<TarEntry>;
   /** False for standard input, which can be read once. */
@@ -18,9 +21,20 @@ export interface ArchiveInput {
 export function archiveInput(file: string, signal: AbortSignal): ArchiveInput {
   return {
     name: shownArchive(file),
+    path: pathOf(file),
     read: () => readArchive(file, signal),
     repeatable: file !== "-",
   };
+}
+
+function pathOf(file: string): string | undefined {
+  if (file === "-") return undefined;
+  try {
+    return realpathSync(file);
+  } catch {
+    // Whoever reads it tells why.
+    return undefined;
+  }
 }
 
 async function* readArchive(file: string, signal: AbortSignal): AsyncGenerator<TarEntry> {

@@ -25,6 +25,8 @@ export interface Request {
 /** What was found before anything is done. */
 export interface Facts {
   readonly target: DataDir;
+  /** The path of the archive, no part of it a symbolic link; undefined for standard input. */
+  readonly archive: string | undefined;
   readonly survey: Survey;
   readonly running: RunningPrometheus | "starting" | undefined;
   /** Who has files of the target open. */

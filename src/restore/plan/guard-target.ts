@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { counted, formatBytes, formatTime } from "../../lib/units.ts";
 import { mayGiveTo } from "../ownership.ts";
 import { isRestored } from "./choose.ts";
@@ -34,13 +35,29 @@ function guardRunning(
   }
 }
 
-function guardContent({ mode }: Request, { target }: Facts, draft: Draft, verdict: Verdict): void {
-  const { path, entries, hasWal, blocks } = target;
-  if (mode === "new" && entries.length > 0 && draft.way !== "insert") {
+function guardContent(
+  { mode }: Request,
+  { target, archive }: Facts,
+  draft: Draft,
+  verdict: Verdict,
+): void {
+  const { path, entries, hasWal, blocks, within } = target;
+  if (within !== undefined) {
+    verdict.refuse(
+      "not-data",
+      `${path} has no samples, but ${within} has: say --data-dir ${within}, or move that away first`,
+    );
+  } else if (mode === "new" && entries.length > 0 && draft.way !== "insert") {
     const holds = `${path} is not empty: it holds ${counted(entries.length, "entry", "entries")}`;
     verdict.refuse(
       "not-empty",
       `${holds} (${counted(blocks.length, "block")}): --replace moves them aside and keeps them; --merge adds the blocks that are lacking`,
+    );
+  }
+  if (draft.way !== "insert" && archive?.startsWith(join(path, "/"))) {
+    verdict.refuse(
+      "archive-there",
+      `the archive lies in ${path} and would be moved aside with it: move it elsewhere first`,
     );
   }
   if (draft.way !== "insert" || !hasWal) return;

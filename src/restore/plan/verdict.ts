@@ -4,6 +4,8 @@ import { DamagedError, Failure } from "../../lib/errors.ts";
 export type Guard =
   | "running"
   | "not-empty"
+  | "not-data"
+  | "archive-there"
   | "owner"
   | "no-blocks"
   | "unknown-block"
