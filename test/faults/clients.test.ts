@@ -51,7 +51,7 @@ for (const version of ["1.0", "1.1"]) {
         const args = ["--stall-timeout", "1s", "--compress-threads", "1"];
         const server = await start(snapshotDir(20 * MB, "random"), ...args);
         const before = sockets(server.pid);
-        const peer = startPeer(server.url, request(version, format), { most: 100_000 });
+        const peer = startPeer(server.url, request(version, format), { most: 10_000 });
         expect(await peer.line()).toStartWith("stalled");
         await untilLogged(server, "stalled: less than 64 KiB were taken within 1s");
         await until(() => sockets(server.pid) <= before);
@@ -69,9 +69,14 @@ async function requireFree(server: RunningServer, format: string, reason: string
   const record = await (await fetch(`${server.url}/api/downloads`)).json();
   const finished = { success: false, sha256_hex: "", error_text: expect.stringContaining(reason) };
   expect(record).toEqual({ downloads: [expect.objectContaining({ finished })] });
-  const again = await fetch(`${server.url}/api/download?name=${NAME}&format=${format}`);
-  await again.bytes();
+  while (!(await downloads(`${server.url}/api/download?name=${NAME}&format=${format}`)));
   expect(await prune(server)).toMatchObject({ removed: [NAME] });
+}
+
+/** Whether all of it came: on a busy machine, this process may itself be a client that stalls. */
+function downloads(url: string): Promise<boolean> {
+  const whole = fetch(url).then(async (answer) => answer.ok && (await answer.bytes()).length > 0);
+  return whole.catch(() => false);
 }
 
 const ways: [string, (socket: Socket) => void][] = [
@@ -110,7 +115,7 @@ fault(
   async () => {
     const dir = snapshotDir(20 * MB, "random");
     const options = ["--prometheus-endpoint", "http://127.0.0.1:1", "--snapshot-dir", dir];
-    const args = [...options, "--stall-timeout", "1s"];
+    const args = [...options, "--stall-timeout", "3s"];
     const server = await startServer(args, { under: ["unshare", "--net", ...loopback("up")] });
     const within = ["nsenter", "--net", "--target", String(server.pid)];
     const before = sockets(server.pid);
@@ -153,8 +158,8 @@ fault(
   "client takes the archive at a slow, steady pace",
   "not cut, though it asks for nothing new for several times --stall-timeout",
   async () => {
-    const server = await start(snapshotDir(6 * MB), "--stall-timeout", "500ms");
-    const peer = startPeer(server.url, request("1.0"), { rate: MB });
+    const server = await start(snapshotDir(6 * MB), "--stall-timeout", "2s");
+    const peer = startPeer(server.url, request("1.0"), { rate: MB / 2 });
     expect(await peer.line()).toMatch(/^end 60\d{5}$/);
     await untilLogged(server, "download finished");
   },
@@ -165,7 +170,7 @@ fault(
   "client stalls when all of the archive is in the system's buffers",
   "the descriptor is free, and the client gets all of it when it goes on",
   async () => {
-    const server = await start(snapshotDir(2 * MB), "--stall-timeout", "500ms");
+    const server = await start(snapshotDir(2 * MB), "--stall-timeout", "10s");
     const before = sockets(server.pid);
     const peer = startPeer(server.url, request("1.0"), { most: 1000 });
     expect(await peer.line()).toStartWith("stalled");
