@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../../scripts/free-port.ts";
 import { ARCHIVE_FORMATS } from "../../src/archive/format.ts";
 import { untilLogged } from "../e2e/support.ts";
 import { run, startServer } from "../support/programs.ts";
@@ -39,7 +40,7 @@ describe.each(HOWS)("%s", (how) => {
   const [what, message] = WAYS[how];
   const random = () => 1 + Math.floor(Math.random() * 100_000);
   // Short where it is what ends the download; elsewhere a busy machine must not be taken for silence.
-  const limit = ["--stall-timeout", how === "silence" ? "300ms" : "30s"];
+  const limit = (silence: string) => ["--stall-timeout", how === "silence" ? silence : "30s"];
 
   fault(
     what,
@@ -47,7 +48,12 @@ describe.each(HOWS)("%s", (how) => {
     async () => {
       for (const format of ARCHIVE_FORMATS) {
         const { url } = await startProxy(server.url, { how, after: random });
-        const { status, stderr, files, content } = await create(url, "--format", format, ...limit);
+        const { status, stderr, files, content } = await create(
+          url,
+          "--format",
+          format,
+          ...limit("300ms"),
+        );
         expect([status, stderr]).toEqual([1, expect.stringMatching(message)]);
         expect(files).toEqual(["x"]);
         expect(content.toString()).toBe("yesterday");
@@ -61,7 +67,7 @@ describe.each(HOWS)("%s", (how) => {
     async () => {
       const before = snapshots();
       const proxy = await startProxy(server.url, { how, after: random, times: 2 });
-      const made = await create(proxy.url, "--retries", "2", ...limit);
+      const made = await create(proxy.url, "--retries", "2", ...limit("3s"));
       expect([made.status, made.stderr]).toEqual([0, expect.stringContaining("(2 of 2)")]);
       expect(made.files).toEqual(["x"]);
       expect((await run("prombackup", ["verify", join(made.cwd, "x")])).status).toBe(0);
@@ -108,9 +114,7 @@ fault(
   "nothing listens at first, with --retries",
   "tried again, since nothing can have arrived; succeeds when the server is there",
   async () => {
-    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
-    const address = `127.0.0.1:${probe.port}`;
-    probe.stop(true);
+    const address = `127.0.0.1:${freePort()}`;
     const making = create(`http://${address}`, "--retries", "8");
     await startServer([...options, "--listen-address", address]);
     const { status, stderr } = await making;
@@ -135,14 +139,12 @@ fault(
   "create --retries succeeds; the download of before is on record as failed, with the reason",
   async () => {
     const stateDir = tempDir();
-    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
-    const address = `127.0.0.1:${probe.port}`;
-    probe.stop(true);
+    const address = `127.0.0.1:${freePort()}`;
     const args = [...options, "--listen-address", address, "--state-dir", stateDir];
     // Slow, and over a network that stops in the middle: so the server is killed there for sure.
     const first = await startServer([...args, "--limit-rate", "1M"]);
     const proxy = await startProxy(first.url, { how: "hold", after: () => 50_000 });
-    const making = create(proxy.url, "--retries", "8", "--stall-timeout", "1s");
+    const making = create(proxy.url, "--retries", "8", "--stall-timeout", "3s");
     while (!first.log().includes('path="/api/download?')) await Bun.sleep(5);
     await first.stop("SIGKILL");
     const second = await startServer(args);
