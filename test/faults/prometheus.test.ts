@@ -105,7 +105,9 @@ for (const [state, endpoint, message, holds] of answers) {
     `Prometheus ${state}`,
     `create fails in bounded time, in the operator's terms: ${holds}`,
     async () => {
-      const server = await serve(endpoint(), tempDir(), "--snapshot-timeout", "300ms");
+      // On a busy machine, an answer must not be taken for none.
+      const limit = message.endsWith("within 300ms") ? "300ms" : "1m";
+      const server = await serve(endpoint(), tempDir(), "--snapshot-timeout", limit);
       const { status, stderr } = await create(server.url);
       expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
     },
@@ -141,10 +143,10 @@ describe("a real Prometheus", () => {
       const { dataDir } = await makeBlocks({ hours: 2, series: 100 });
       const prometheus = await startPrometheus({ dataDir });
       const { url, snapshotDir, pid } = prometheus;
-      const server = await serve(url, snapshotDir, "--snapshot-timeout", "2s");
+      const server = await serve(url, snapshotDir, "--snapshot-timeout", "5s");
       process.kill(pid, "SIGSTOP");
       const { status, stderr } = await create(server.url);
-      const message = "Prometheus did not finish the snapshot within 2s";
+      const message = "Prometheus did not finish the snapshot within 5s";
       expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
       process.kill(pid, "SIGCONT");
       expect((await create(server.url)).status).toBe(0);
