@@ -36,8 +36,15 @@ fault(
   { skip: noTmpfs },
 );
 
-/** Restores from a pipe; what it reads stops at a byte until something was done. */
-async function restoreMeanwhile(place: Place, at: number, meanwhile: () => void) {
+interface Meanwhile {
+  /** Where what it reads stops, as a byte of the archive. */
+  readonly at: number;
+  /** How many bytes of the largest file it has written by then. */
+  readonly written: number;
+}
+
+/** Restores from a pipe, which stops at a byte until something was done. */
+async function restoreMeanwhile(place: Place, { at, written }: Meanwhile, meanwhile: () => void) {
   const child = Bun.spawn(commandLine("prombackup", ["restore", ...place.args("-")]), {
     env: cleanEnvironment(),
     stdin: "pipe",
@@ -47,7 +54,7 @@ async function restoreMeanwhile(place: Place, at: number, meanwhile: () => void)
   const archive = readFileSync(ARCHIVE);
   child.stdin.write(archive.subarray(0, at));
   child.stdin.flush();
-  while (!existsSync(place.staged) || statSync(place.staged).size === 0) await Bun.sleep(5);
+  while (!existsSync(place.staged) || statSync(place.staged).size < written) await Bun.sleep(5);
   meanwhile();
   child.stdin.write(archive.subarray(at));
   child.stdin.end();
@@ -55,15 +62,15 @@ async function restoreMeanwhile(place: Place, at: number, meanwhile: () => void)
   return { status: await child.exited, stderr };
 }
 
-for (const [what, at, told] of [
+for (const [what, moment, told] of [
   [
     "in the middle of a file",
-    LARGEST.offset + LARGEST.size / 2,
+    { at: LARGEST.offset + LARGEST.size / 2, written: 1 },
     /can't write .*000001: ENOSPC: .*once that is mended/,
   ],
   [
     "between two files",
-    LARGEST.offset + LARGEST.size,
+    { at: LARGEST.offset + LARGEST.size, written: LARGEST.size },
     /no space left for .* are free: .*once that is mended/,
   ],
 ] as const) {
@@ -73,7 +80,7 @@ for (const [what, at, told] of [
     async () => {
       const place = new Place(join(tmpfs(ROOM), "parent"));
       let filler = "";
-      const { status, stderr } = await restoreMeanwhile(place, at, () => {
+      const { status, stderr } = await restoreMeanwhile(place, moment, () => {
         filler = fillUp(dirname(place.parent));
       });
       expect([status, stderr]).toEqual([1, expect.stringMatching(told)]);
