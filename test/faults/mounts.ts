@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errorText } from "../../src/lib/errors.ts";
+import { errorCode, errorText } from "../../src/lib/errors.ts";
 import { atEnd } from "../support/at-end.ts";
 import { tempDir } from "../support/temp.ts";
 
@@ -46,13 +46,26 @@ export function brokenDisk(): string {
   if (Bun.which("modprobe")) Bun.spawnSync(["modprobe", "--quiet", "zram"]);
   const control = "/sys/class/zram-control";
   const number = readFileSync(join(control, "hot_add"), "utf8").trim();
-  atEnd(() => writeFileSync(join(control, "hot_remove"), number));
+  atEnd(() => removeDisk(join(control, "hot_remove"), number));
   const settings = `/sys/block/zram${number}`;
   writeFileSync(join(settings, "disksize"), "64000000");
   writeFileSync(join(settings, "mem_limit"), "6000000");
   const device = `/dev/zram${number}`;
   succeed("mkfs.ext4", "-q", "-F", "-O", "^has_journal", device);
   return mount("-o", "sync", device);
+}
+
+/** What looks at each new disk may still have it open. */
+function removeDisk(control: string, number: string): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      writeFileSync(control, number);
+      return;
+    } catch (error) {
+      if (attempt === ATTEMPTS || errorCode(error) !== "EBUSY") throw error;
+      Bun.sleepSync(50 * attempt);
+    }
+  }
 }
 
 /** A directory with a quota of so many bytes, of btrfs, whose quotas need no service. Needs mkfs.btrfs. */
