@@ -1,5 +1,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   InvalidSnapshotName,
@@ -28,8 +35,16 @@ afterEach(() => {
   for (const lock of held.splice(0)) lock.release();
 });
 
-function descriptors(): number {
-  return readdirSync("/proc/self/fd").length;
+/** How many descriptors this process has of a directory and of what is in it. */
+function descriptors(directory: string): number {
+  const open = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ""; // Closed since it was listed.
+    }
+  });
+  return open.filter((path) => path.startsWith(directory)).length;
 }
 
 test("downloads share a snapshot, and nobody removes it meanwhile", async () => {
@@ -130,11 +145,10 @@ describe("what is no snapshot", () => {
   Bun.spawnSync(["mkfifo", join(directory, "pipe-1")]);
 
   test.each(["link-1", "link-2", "file-1", "pipe-1"])("%s is invalid", async (name) => {
-    const before = descriptors();
     expect(() => tryLockExclusive(directory, name)).toThrow(SnapshotInvalid);
     expect(() => tryLockExclusive(directory, name)).toThrow(`snapshot invalid: ${name}`);
     await expect(lockShared(directory, name)).rejects.toThrow(SnapshotInvalid);
-    expect(descriptors()).toBe(before);
+    expect(descriptors(directory)).toBe(0);
   });
 
   test.each(["aaa-bbb", `a-${"b".repeat(300)}`])("%s isn't found", (name) => {
@@ -164,9 +178,11 @@ test("no descriptor stays open after a refusal", async () => {
   const directory = snapshotDirectory();
   const path = makeSnapshot(directory, NAME);
   const other = await flockFromOutside(path, "shared");
-  const before = descriptors();
+  const seen = keep(tryLockShared(directory, NAME));
+  expect(descriptors(directory)).toBe(1);
+  seen?.release();
   for (let round = 0; round < 50; round++)
     expect(tryLockExclusive(directory, NAME)).toBeUndefined();
-  expect(descriptors()).toBe(before);
+  expect(descriptors(directory)).toBe(0);
   await other.kill();
 });
