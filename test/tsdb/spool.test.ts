@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readlinkSync } from "node:fs";
 import { Spool } from "../../src/tsdb/spool.ts";
+import { tempDir } from "../support/temp.ts";
 import { randoms } from "./support/random.ts";
 
 const MEMORY = Number.POSITIVE_INFINITY;
@@ -37,25 +37,48 @@ test("an empty file has no bytes", () => {
 });
 
 test("its temporary file has no name, and ends with it", () => {
-  const spool = new Spool(0, 0);
-  const files = () => readdirSync(tmpdir()).filter((name) => name.startsWith("prombackup-spool"));
-  spool.push(Uint8Array.of(1, 2, 3));
-  expect(files()).toEqual([]);
-  spool.close();
-  spool.close();
-  expect(spool.size).toBe(0);
+  // That of all tests has the files of others.
+  const directory = tempDir();
+  inTemporary(directory, () => {
+    const spool = new Spool(0, 0);
+    spool.push(Uint8Array.of(1, 2, 3));
+    expect(openFiles().some((file) => file.startsWith(`${directory}/prombackup-spool`))).toBe(true);
+    expect(readdirSync(directory)).toEqual([]);
+    spool.close();
+    spool.close();
+    expect(spool.size).toBe(0);
+    expect(openFiles().filter((file) => file.startsWith(directory))).toEqual([]);
+  });
 });
 
 test("says what to do when the temporary file can't be made", () => {
-  const before = process.env["TMPDIR"];
-  process.env["TMPDIR"] = "/nonexistent";
-  try {
+  inTemporary("/nonexistent", () => {
     using spool = new Spool(0, 0);
     expect(() => spool.push(Uint8Array.of(1))).toThrow(
       /cannot keep a large index in \/nonexistent: .*; free space there, or name another directory in TMPDIR/,
     );
+  });
+});
+
+/** Does something while temporary files go to another directory. */
+function inTemporary(directory: string, act: () => void): void {
+  const before = process.env["TMPDIR"];
+  process.env["TMPDIR"] = directory;
+  try {
+    act();
   } finally {
     if (before === undefined) delete process.env["TMPDIR"];
     else process.env["TMPDIR"] = before;
   }
-});
+}
+
+/** What this process has open. */
+function openFiles(): string[] {
+  return readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ""; // The descriptor of the listing itself.
+    }
+  });
+}
