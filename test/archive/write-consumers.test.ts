@@ -21,7 +21,7 @@ import {
   WORKER_URL,
 } from "./write-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const root = tempDir();
 let snapshot: string;

@@ -33,7 +33,7 @@ import {
   startArchive,
 } from "./write-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const VICTIM = "b/z-index";
 const LABEL = `${NAME}/${VICTIM}`;

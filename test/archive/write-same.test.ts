@@ -16,7 +16,7 @@ import {
   noise,
 } from "./write-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const root = tempDir();
 let first: string;

@@ -131,7 +131,7 @@ test.skipIf(skip)(
     }
     expect(seen.old + seen.new).toBe(100);
   },
-  240_000,
+  600_000,
 );
 
 describe.skipIf(skip)("killed at each of its steps", () => {
@@ -167,7 +167,7 @@ describe.skipIf(skip)("killed at each of its steps", () => {
       );
       expect(kills).toBeGreaterThan(8);
     },
-    120_000,
+    300_000,
   );
 
   test("where the file system can't exchange names, the old state, the new one, or for a moment none", async () => {
@@ -185,7 +185,7 @@ describe.skipIf(skip)("killed at each of its steps", () => {
     );
     expect(kills).toBeGreaterThan(8);
     expect([...seen].sort()).toEqual(["new", "none", "old"]);
-  }, 120_000);
+  }, 300_000);
 
   // The kernel lets nobody rename a mount point.
   test.skipIf(!needs("unshare") || process.geteuid?.() !== 0).each([true, false])(
@@ -225,7 +225,7 @@ describe.skipIf(skip)("killed at each of its steps", () => {
       expect(kills).toBeGreaterThan(12);
       expect([...seen].sort()).toEqual(["barred", "new", "old"]);
     },
-    240_000,
+    600_000,
   );
 
   test("added and replaced blocks are there or not, each as a whole", async () => {
@@ -263,7 +263,7 @@ describe.skipIf(skip)("killed at each of its steps", () => {
       },
     );
     expect(kills).toBeGreaterThan(12);
-  }, 120_000);
+  }, 300_000);
 });
 
 const DAMAGED = Bun.hash("damaged").toString(16);

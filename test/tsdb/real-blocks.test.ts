@@ -104,7 +104,7 @@ async function untilScraped(url: string, times: number): Promise<void> {
 }
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 50_000;
+  const deadline = Date.now() + 100_000;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error("it takes too long");
     await Bun.sleep(100);

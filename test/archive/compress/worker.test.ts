@@ -15,7 +15,7 @@ import {
   WORKER_URL,
 } from "../write-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 /** A worker's file with this code in it. */
 function makeWorker(code: string): URL {

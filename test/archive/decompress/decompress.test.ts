@@ -20,7 +20,7 @@ import {
 } from "../read-support.ts";
 
 // Sweeps over every byte and bit take seconds, and more on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const dir = tempDir();
 let tar: Uint8Array<ArrayBuffer>;

@@ -25,7 +25,7 @@ import {
 } from "../read-support.ts";
 
 // Sweeps over every byte and bit take seconds, and more on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 interface Listed {
   readonly path: string;
