@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import { freePort } from "../../scripts/free-port.ts";
 import { atEnd } from "../support/at-end.ts";
 import { startBrowser } from "../support/browser.ts";
 import { startNginx } from "../support/nginx.ts";
@@ -52,9 +53,9 @@ async function newPage(): Promise<Page> {
 }
 
 /** A server of one page. */
-function servePage(page: string, headers: Record<string, string> = {}) {
+function servePage(page: string, headers: Record<string, string> = {}, port = 0) {
   const server = Bun.serve({
-    port: 0,
+    port,
     hostname: "127.0.0.1",
     fetch: () => new Response(page, { headers: { "Content-Type": "text/html", ...headers } }),
   });
@@ -182,7 +183,7 @@ describe.skipIf(skip)("a page whose name comes to stand for this server (DNS reb
     ["is stopped by --web.allowed-hosts", ["--web.allowed-hosts", "127.0.0.1"], 421, "not served"],
   ];
   test.each(cases)("%s", async (_, flags, status, text) => {
-    const attacker = servePage("<title>patience</title>");
+    const attacker = servePage("<title>patience</title>", {}, freePort());
     const page = await newPage();
     await page.goto(named(attacker.url.href, "rebound.test"));
     // To the browser, another server behind the same name and port is what another address would be.
