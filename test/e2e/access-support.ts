@@ -50,7 +50,7 @@ export async function status(url: string, headers: Record<string, string> = {}):
 }
 
 export async function output(...command: string[]): Promise<{ status: number; text: string }> {
-  const child = Bun.spawn(["timeout", "20", ...command], { stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn(["timeout", "60", ...command], { stdout: "pipe", stderr: "pipe" });
   const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   return { status: await child.exited, text: out + err };
 }
