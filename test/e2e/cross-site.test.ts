@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type RunningServer, run } from "../support/programs.ts";
+import { until } from "../support/until.ts";
 import { exchange, NAME, snapshotDir, start, untilLogged } from "./support.ts";
 
 const US = "us.example:8080";
@@ -160,7 +161,9 @@ describe("what a page of another site has a browser send", () => {
     expect(text).toContain(
       `prombackup_http_requests_total{route="/api/prune",code="403"} ${origins.length}\n`,
     );
-    const refused = server.log().match(/^.* path=\/api\/prune status=403 .*$/gm) ?? [];
+    const lines = () => server.log().match(/^.* path=\/api\/prune status=403 .*$/gm) ?? [];
+    await until(() => lines().length >= origins.length);
+    const refused = lines();
     expect(refused).toHaveLength(origins.length);
     expect(refused[0]).toMatch(
       / level=WARN .* method=POST .* peer=127\.0\.0\.1 .* error="a page of another site had /,

@@ -119,6 +119,7 @@ describe.each(["logfmt", "json"])("a failure leaves one line in the log, as %s:"
     const path = "/api/download?name=no-such";
     await (await fetch(server.url + path)).bytes();
     await (await fetch(`${server.url}/api/snapshot`, { method: "POST" })).bytes();
+    await untilLogged(server, "Creating snapshot failed");
     const request = { time: expect.any(String), msg: "request", peer: "127.0.0.1" };
     const told = failures(server, format).map((each) => ({
       ...each,
