@@ -540,7 +540,9 @@ async function interrupted(signal: NodeJS.Signals): Promise<number> {
   });
   atEnd(() => silent.stop(true));
   const cwd = tempDir();
-  const child = Bun.spawn(commandLine("prombackup", ["create", "--server", String(silent.url)]), {
+  const command = commandLine("prombackup", ["create", "--server", String(silent.url)]);
+  // Whoever runs the tests may have SIGHUP ignored.
+  const child = Bun.spawn(["env", "--default-signal=HUP", ...command], {
     env: cleanEnvironment(),
     cwd,
     stderr: "ignore",

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanEnvironment, commandLine } from "../support/programs.ts";
 import { makeBlocks } from "../support/prometheus.ts";
@@ -25,6 +25,15 @@ function repeated(times: number): string {
   return directory;
 }
 
+/** What the system tells of a process: nothing if it is gone, of a zombie nothing of memory. */
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** The most memory that the check of so many blocks takes, in MiB. */
 async function peak(times: number): Promise<number> {
   const pack = Bun.spawn(["tar", "--hard-dereference", "-C", repeated(times), "-c", SNAPSHOT], {
@@ -38,10 +47,7 @@ async function peak(times: number): Promise<number> {
   });
   let most = 0;
   const timer = setInterval(() => {
-    // Gone, or a zombie without memory, when it ended since the last look.
-    if (!existsSync(`/proc/${child.pid}/status`)) return;
-    const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
-    most = Math.max(most, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+    most = Math.max(most, Number(/^VmHWM:\s+(\d+)/m.exec(statusOf(child.pid))?.[1] ?? 0));
   }, 10);
   const report: { blocks: unknown[] } = JSON.parse(await child.stdout.text());
   clearInterval(timer);

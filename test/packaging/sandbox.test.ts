@@ -71,8 +71,9 @@ async function startServer(prometheus: RunningPrometheus, settings = {}) {
     ...settings,
   };
   const child = Bun.spawn(command, { cwd: "/", env, stdout: "ignore", stderr: "pipe" });
-  atEnd(() => {
+  atEnd(async () => {
     child.kill("SIGKILL");
+    await child.exited;
   });
   let log = "";
   const decoder = new TextDecoder();

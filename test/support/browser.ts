@@ -21,6 +21,8 @@ export async function startBrowser(): Promise<BrowserContext> {
       ...["--renderer-process-limit=1", "--disable-site-isolation-trials"],
     ],
   });
+  // Playwright would give up after half a minute.
+  context.setDefaultTimeout(110_000);
   atEnd(() => context.close());
   return context;
 }
