@@ -302,6 +302,7 @@ test("a token, and headers of one's own, reach the server; no secret is in the p
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
+    idleTimeout: 0,
     fetch: (request) => {
       got.resolve(request.headers);
       return answered.promise;

@@ -533,6 +533,7 @@ async function interrupted(signal: NodeJS.Signals): Promise<number> {
   const silent = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
+    idleTimeout: 0,
     fetch: () => {
       asked.resolve();
       return new Promise<Response>(() => {});

@@ -32,6 +32,7 @@ function tamper(change: (response: Response, url: URL) => Response | Promise<Res
   const proxy = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
+    idleTimeout: 0,
     fetch: async (request) => {
       const url = new URL(request.url);
       const upstream = await fetch(server.url + url.pathname + url.search, {

@@ -344,6 +344,7 @@ describe("snapshots are asked for", () => {
     const slow = Bun.serve({
       port: 0,
       hostname: "127.0.0.1",
+      idleTimeout: 0,
       fetch: async () => {
         most = Math.max(most, ++atOnce);
         await go.promise;
@@ -486,6 +487,7 @@ test("a client that leaves the queue makes room for the next", async () => {
   const slow = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
+    idleTimeout: 0,
     fetch: async () => {
       asked++;
       await go.promise;
