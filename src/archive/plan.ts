@@ -3,13 +3,13 @@ import {
   closeSync,
   constants,
   type Dirent,
-  fstatSync,
   lstatSync,
   openSync,
   readdirSync,
   type Stats,
 } from "node:fs";
 import { Failure } from "../lib/errors.ts";
+import { type FileStatus, statusAt, statusOf } from "../lib/files/status.ts";
 import { slices } from "../lib/slices.ts";
 import { fileFailure } from "./file-failure.ts";
 import { shown } from "./shown.ts";
@@ -96,34 +96,36 @@ class Walk {
   private async directory(location: string, path: string, flags: number): Promise<void> {
     const fd = this.attempt(path, () => openSync(location, flags));
     try {
-      this.add("directory", path, fstatSync(fd));
+      this.add("directory", path, statusOf(fd));
       const held = `${DESCRIPTORS}/${fd}`;
       for (const entry of this.attempt(path, () => this.list(held, path))) {
         await this.pause();
-        const { name } = entry;
-        await this.visit(entry, `${held}/${name}`, path === "" ? name : `${path}/${name}`);
+        await this.visit(entry, fd, path === "" ? entry.name : `${path}/${entry.name}`);
       }
     } finally {
       closeSync(fd);
     }
   }
 
-  private async visit(entry: Dirent, location: string, path: string): Promise<void> {
-    if (entry.isDirectory()) return this.below(location, path);
-    // Some file systems don't tell the type in the listing.
-    const stats = this.attempt(path, () => lstatSync(location));
-    if (stats.isDirectory()) return this.below(location, path);
-    if (stats.isFile()) this.add("file", path, stats);
-    else this.leftOut.push(`${shown(archivePath(this.name, path))} is ${kindOf(stats)}`);
-  }
-
-  private below(location: string, path: string): Promise<void> {
+  private async visit(entry: Dirent, parent: number, path: string): Promise<void> {
+    const location = `${DESCRIPTORS}/${parent}/${entry.name}`;
+    if (!entry.isDirectory()) {
+      const status = this.attempt(path, () => statusAt(parent, entry.name));
+      if (status.type === "file") return this.add("file", path, status);
+      // Some file systems don't tell the type in the listing.
+      if (status.type !== "directory") return this.leaveOut(path, location);
+    }
     return this.directory(location, path, DIRECTORY | constants.O_NOFOLLOW);
   }
 
-  private add(type: Member["type"], path: string, stats: Stats): void {
-    const { dev, ino, mtimeMs } = stats;
-    const size = type === "file" ? stats.size : 0;
+  private leaveOut(path: string, location: string): void {
+    const stats = this.attempt(path, () => lstatSync(location));
+    this.leftOut.push(`${shown(archivePath(this.name, path))} is ${kindOf(stats)}`);
+  }
+
+  private add(type: Member["type"], path: string, status: FileStatus): void {
+    const { dev, ino, mtimeMs } = status;
+    const size = type === "file" ? status.size : 0;
     // A time before 1970 has no portable form.
     const mtime = Math.max(0, Math.floor(mtimeMs / 1000));
     this.members.push({ path, type, size, mtime, dev, ino, mtimeMs });

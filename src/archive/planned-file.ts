@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
+import { closeSync, constants, openSync, read, readSync } from "node:fs";
 import { Failure } from "../lib/errors.ts";
+import { statusOf } from "../lib/files/status.ts";
 import { allocate, free, LARGEST_PIECE } from "./buffers.ts";
 import { fileFailure } from "./file-failure.ts";
 import { type ArchivePlan, archivePath, type Member } from "./plan.ts";
@@ -79,8 +80,8 @@ export class PlannedFile {
    */
   requireUnchanged(): void {
     const { size, mtimeMs, dev, ino } = this.member;
-    const stats = fstatSync(this.fd);
-    if (!stats.isFile() || stats.dev !== dev || stats.ino !== ino) {
+    const stats = statusOf(this.fd);
+    if (stats.type !== "file" || stats.dev !== dev || stats.ino !== ino) {
       throw this.changed("another file took its place");
     }
     if (stats.size !== size) {

@@ -1,5 +1,5 @@
 import { dlopen, FFIType, read } from "bun:ffi";
-import { getSystemErrorMap } from "node:util";
+import { getSystemErrorMap, getSystemErrorName } from "node:util";
 import { Failure } from "./errors.ts";
 
 /**
@@ -14,11 +14,21 @@ export interface LibC {
   flock(fd: number, operation: number): number;
   /** connect(2). */
   connect(fd: number, address: Uint8Array, length: number): number;
+  /** statx(2); undefined where the library or the system is older than that: glibc before 2.28. */
+  readonly statx: StatX | undefined;
   /** renameat2(2); undefined where the library is older than that: glibc before 2.28. */
   readonly renameat2: RenameAt2 | undefined;
   /** Why the call before this one failed. */
   errno(): number;
 }
+
+type StatX = (
+  directory: number,
+  path: Uint8Array,
+  flags: number,
+  mask: number,
+  into: Uint8Array,
+) => number;
 
 type RenameAt2 = (
   oldDirectory: number,
@@ -50,6 +60,12 @@ export function errnoText(errno: number): string {
   return `${text} (${name})`;
 }
 
+/** An error as Node's own calls throw them, with the system's code. */
+export function systemError(text: string, errno: number): Error {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${text}: ${errnoText(errno)}`), { code, errno: -errno });
+}
+
 function openLibC(): LibC {
   const { symbols } = dlopen(LIBRARY, {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
@@ -61,7 +77,13 @@ function openLibC(): LibC {
   const errno = symbols.__errno_location();
   if (typeof errno !== "number") throw new Failure(`${LIBRARY} has no errno`);
   const { flock, connect } = symbols;
-  return { flock, connect, renameat2: openRenameAt2(), errno: () => read.i32(errno, 0) };
+  return {
+    flock,
+    connect,
+    statx: openStatX(),
+    renameat2: openRenameAt2(),
+    errno: () => read.i32(errno, 0),
+  };
 }
 
 function openRenameAt2(): RenameAt2 | undefined {
@@ -69,6 +91,16 @@ function openRenameAt2(): RenameAt2 | undefined {
   try {
     return dlopen(LIBRARY, { renameat2: { args: [i32, ptr, i32, ptr, u32], returns: i32 } }).symbols
       .renameat2;
+  } catch {
+    return undefined;
+  }
+}
+
+function openStatX(): StatX | undefined {
+  const { i32, u32, ptr } = FFIType;
+  try {
+    return dlopen(LIBRARY, { statx: { args: [i32, ptr, i32, u32, ptr], returns: i32 } }).symbols
+      .statx;
   } catch {
     return undefined;
   }

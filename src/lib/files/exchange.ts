@@ -1,5 +1,4 @@
-import { getSystemErrorName } from "node:util";
-import { errnoText, libC } from "../libc.ts";
+import { libC, systemError } from "../libc.ts";
 
 // <fcntl.h> and <linux/fs.h>; the same on every Linux architecture.
 const AT_FDCWD = -100;
@@ -22,9 +21,7 @@ export function exchange(one: string, other: string): boolean {
     return true;
   const code = errno();
   if (code === ENOSYS || code === EINVAL) return false;
-  const name = getSystemErrorName(-code);
-  const text = `can't exchange ${one} and ${other}: ${errnoText(code)}`;
-  throw Object.assign(new Error(text), { code: name });
+  throw systemError(`can't exchange ${one} and ${other}`, code);
 }
 
 function cString(path: string): Uint8Array {
