@@ -13,9 +13,12 @@ declare const self: Worker;
 
 let slots: readonly Uint8Array[] = [];
 
-self.onmessage = async ({ data }: MessageEvent<Request>) => {
+/** Answers come in the order of the jobs. */
+let last: Promise<void> = Promise.resolve();
+
+self.onmessage = ({ data }: MessageEvent<Request>) => {
   if ("slots" in data) slots = data.slots.map((slot) => new Uint8Array(slot));
-  else self.postMessage(await run(data));
+  else last = last.then(async () => self.postMessage(await run(data)));
 };
 
 async function run(job: Job): Promise<Outcome> {

@@ -24,11 +24,6 @@ export interface Block {
   readonly source: { readonly file: PlannedFile; readonly offset: number } | undefined;
 }
 
-/** Room for one thread, which is started when there is work for it first, or ahead. */
-interface Seat {
-  worker: CompressWorker | undefined;
-}
-
 /**
  * Threads that compress for all downloads of a process, and the slots that they work in. All of it is
  * given up as soon as one thread breaks: it may still be writing into a slot.
@@ -42,19 +37,17 @@ export class Workers {
   readonly count: number;
   private readonly all: readonly Slot[];
   private readonly slots: Slots<Slot>;
-  private readonly seats: Slots<Seat>;
   private readonly workers: CompressWorker[] = [];
   private failure: Error | undefined;
 
   /** Starts nothing: a thread is started when there is work for it, or by `prepare`. */
   constructor(
     private readonly workerUrl: URL | string,
-    threads: number,
+    private readonly threads: number,
   ) {
     this.count = 2 * threads + 1;
     this.all = Array.from({ length: this.count }, (_, index) => new Slot(index));
     this.slots = new Slots(this.all);
-    this.seats = new Slots(Array.from({ length: threads }, (): Seat => ({ worker: undefined })));
   }
 
   /** Whether a thread broke, or `close` was called. */
@@ -64,14 +57,7 @@ export class Workers {
 
   /** Starts a thread if there is none. */
   prepare(): void {
-    if (this.workers.length > 0 || this.failure) return;
-    this.seats.acquire().then(
-      (seat) => {
-        seat.worker ??= this.start();
-        this.seats.release(seat);
-      },
-      () => {}, // Closed meanwhile: whoever compresses is told.
-    );
+    if (this.workers.length === 0 && !this.failure) this.start();
   }
 
   /** Waits for a free slot. Rejects with a Failure after `close` or if a thread broke. */
@@ -110,16 +96,19 @@ export class Workers {
     this.fail(new Failure("the compressor was closed"));
   }
 
-  /** A thread has one job at a time: one that waits goes to whichever is free first. */
+  /**
+   * Jobs are told ahead, as many as there are slots: a thread doesn't wait for its next until this one,
+   * which hashes and sends, has time for it.
+   */
   private async run(job: Job): Promise<Outcome> {
-    const seat = await this.seats.acquire();
-    try {
-      if (this.failure) throw this.failure;
-      seat.worker ??= this.start();
-      return await seat.worker.run(job);
-    } finally {
-      this.seats.release(seat);
-    }
+    if (this.failure) throw this.failure;
+    return this.leastBusy().run(job);
+  }
+
+  private leastBusy(): CompressWorker {
+    const [first, ...others] = this.workers.toSorted((a, b) => a.load - b.load);
+    if (first && (first.load === 0 || others.length + 1 === this.threads)) return first;
+    return this.start();
   }
 
   private start(): CompressWorker {
@@ -132,7 +121,6 @@ export class Workers {
   private fail(error: Error): void {
     this.failure ??= error;
     this.slots.fail(error);
-    this.seats.fail(error);
     for (const worker of this.workers) worker.end(error);
   }
 }
