@@ -40,6 +40,11 @@ export class Feed implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    // A pipeline throws the engine's own error in here; #pieces is only told to return then.
+    for await (const piece of this.#pieces()) yield piece;
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array> {
     try {
       for await (const piece of gathered(this.#input)) {
         this.#look(piece);

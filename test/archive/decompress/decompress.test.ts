@@ -30,6 +30,8 @@ beforeAll(() => {
   tar = output(["tar", "-c", "--format=ustar", SNAPSHOT], { cwd: dir });
 });
 
+const checked = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
+
 async function content(archive: Uint8Array, size?: number): Promise<Uint8Array<ArrayBuffer>> {
   return readAll((await decompress(pieces(archive, size))).bytes);
 }
@@ -213,6 +215,22 @@ describe("finds damage", () => {
     );
   });
 
+  /** The decompressor tells its input that it failed, before a consumer that was busy asks again. */
+  test.each([
+    ["gzip member", (part: Uint8Array<ArrayBuffer>) => Bun.gzipSync(part)],
+    ["zstd frame", (part: Uint8Array<ArrayBuffer>) => zstdCompressSync(part, checked)],
+  ] as const)("a turned bit in a %s, by a consumer that takes its time", async (_, compress) => {
+    const random = seeded(4);
+    const part = compress(Uint8Array.from({ length: 300_000 }, () => random() * 256));
+    const parts = Array.from({ length: 20 }, () => part);
+    const archive = joined(part, flipped(part, 200_000 * 8), ...parts);
+    const { bytes } = await decompress(pieces(archive, 64 * 1024));
+    const reading = (async () => {
+      for await (const _piece of bytes) await Bun.sleep(50);
+    })();
+    expect(await damage(reading)).toMatch(/^(gzip|zstd): damaged at or before byte \d+: /);
+  });
+
   test.skipIf(!needs("zstd"))("a frame that needs a dictionary", async () => {
     const samples = "mkdir d && for i in $(seq 99); do seq $i 9999 >d/$i; done";
     const train = "zstd -q --train d/* -o trained --maxdict=10000";
@@ -279,7 +297,6 @@ describe("the input", () => {
     return { input, state };
   }
 
-  const checked = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
   test.each([
     ["gzip", (block: Uint8Array<ArrayBuffer>) => Bun.gzipSync(block)],
     ["zstd", (block: Uint8Array<ArrayBuffer>) => zstdCompressSync(block, checked)],
