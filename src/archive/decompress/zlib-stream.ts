@@ -11,6 +11,9 @@ export const OUTPUT_PIECE = 256 * 1024;
 /** Smaller pieces of input are put together up to this size, for the same reason. */
 const INPUT_PIECE = 128 * 1024;
 
+/** More pieces than a stream reads ahead of the decompressor. */
+const AHEAD = 64;
+
 /** A stream of `node:zlib`: it works on the thread pool and takes no more than it can hand on. */
 type Engine = Transform & {
   /** Bytes of input that were used up. */ readonly bytesWritten: number;
@@ -20,6 +23,8 @@ type Engine = Transform & {
 export class Feed implements AsyncIterable<Uint8Array> {
   readonly #input: AsyncIterable<Uint8Array>;
   readonly #look: (piece: Uint8Array) => void;
+  /** Where the latest pieces end. */
+  readonly #ends: number[] = [];
   #bytes = 0;
   #error: unknown;
 
@@ -32,6 +37,11 @@ export class Feed implements AsyncIterable<Uint8Array> {
   /** Bytes handed to the decompressor. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** The decompressor counts what it has used when a piece is done: one that it fails at ends here. */
+  endOfPiece(used: number): number {
+    return this.#ends.find((end) => end > used) ?? this.#bytes;
   }
 
   /** What the input failed with, as against the decompressor. */
@@ -49,6 +59,7 @@ export class Feed implements AsyncIterable<Uint8Array> {
       for await (const piece of gathered(this.#input)) {
         this.#look(piece);
         this.#bytes += piece.length;
+        if (this.#ends.push(this.#bytes) > AHEAD) this.#ends.shift();
         yield piece;
       }
     } catch (error) {
@@ -75,7 +86,7 @@ export async function* decode(
   try {
     for await (const piece of output) yield piece;
   } catch (error) {
-    throw error === feed.error ? error : explained(format, error, engine.bytesWritten);
+    throw error === feed.error ? error : explained(format, error, engine.bytesWritten, feed);
   } finally {
     engine.destroy();
   }
@@ -102,14 +113,15 @@ async function* gathered(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
 }
 
 /** Codes: zlib's `Z_DATA_ERROR` and the like, and `ZSTD_error_checksum_wrong` and the like. */
-function explained(format: string, cause: unknown, offset: number): Error {
+function explained(format: string, cause: unknown, used: number, feed: Feed): Error {
   const code = errorCode(cause) ?? "";
   if (code === "Z_BUF_ERROR") {
-    return new DamagedError(`${format}: truncated: it ends at byte ${offset}, within its data`);
+    return new DamagedError(`${format}: truncated: it ends at byte ${used}, within its data`);
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
   if (/^(Z_DATA_ERROR|Z_NEED_DICT|ZSTD_error_(?!memory_allocation).*)$/.test(code)) {
-    return new DamagedError(`${format}: damaged at or before byte ${offset}: ${reason}`, { cause });
+    const place = `at or before byte ${feed.endOfPiece(used)}`;
+    return new DamagedError(`${format}: damaged ${place}: ${reason}`, { cause });
   }
-  return new Failure(`${format}: can't decompress at byte ${offset}: ${reason}`, { cause });
+  return new Failure(`${format}: can't decompress at byte ${used}: ${reason}`, { cause });
 }

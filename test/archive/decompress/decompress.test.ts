@@ -231,6 +231,25 @@ describe("finds damage", () => {
     expect(await damage(reading)).toMatch(/^(gzip|zstd): damaged at or before byte \d+: /);
   });
 
+  test.each([
+    ["gzip", (part: Uint8Array<ArrayBuffer>) => Bun.gzipSync(part)],
+    ["zstd", (part: Uint8Array<ArrayBuffer>) => zstdCompressSync(part, checked)],
+  ] as const)("%s: names a place behind the damage, and near it", async (_, compress) => {
+    const random = seeded(5);
+    const part = compress(Uint8Array.from({ length: 50_000 }, () => random() * 256));
+    const archive = joined(...Array.from({ length: 60 }, () => part));
+    for (const at of [20, 100_000, 1_000_000, 2_900_000]) {
+      const message = await damage(content(flipped(archive, at * 8), 64 * 1024));
+      const place = Number(/at or before byte (\d+)/.exec(message)?.[1]);
+      expect(place).toBeGreaterThanOrEqual(at);
+      expect(place).toBeLessThan(at + 400_000);
+    }
+    const trailed = joined(archive, "nothing that belongs here");
+    const message = await damage(content(trailed, 64 * 1024));
+    const place = Number(/(?:at or before|follows at) byte (\d+)/.exec(message)?.[1]);
+    expect(place).toBeGreaterThanOrEqual(archive.length);
+  });
+
   test.skipIf(!needs("zstd"))("a frame that needs a dictionary", async () => {
     const samples = "mkdir d && for i in $(seq 99); do seq $i 9999 >d/$i; done";
     const train = "zstd -q --train d/* -o trained --maxdict=10000";
