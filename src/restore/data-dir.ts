@@ -11,9 +11,10 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { errorCode, errorText, Failure } from "../lib/errors.ts";
+import { snapshotTime } from "../snapshots/name.ts";
 import { type BlockMeta, isUlid, parseBlockMeta } from "../tsdb/meta.ts";
 import { remedy } from "./failed.ts";
-import { isOurs } from "./names.ts";
+import { isOurs, isStagingBeside } from "./names.ts";
 
 /** A block that lies in the target. */
 export interface ExistingBlock {
@@ -80,16 +81,22 @@ function isWithWal(path: string): boolean {
 
 /** Debian has its data in /var/lib/prometheus/metrics2: its parent is soon given by mistake. */
 function dataDirWithin(path: string, entries: readonly string[]): string | undefined {
-  return entries
-    .map((name) => join(path, name))
-    .find((inner) => {
-      try {
-        return isWithWal(inner);
-      } catch {
-        // A file, or a directory that can't be looked into: then it isn't known to be one.
-        return false;
-      }
-    });
+  // In this order it comes before what restores kept of it, which has its name and more.
+  const name = entries.toSorted().find((entry) => {
+    try {
+      return isWithWal(join(path, entry)) || holdsBlocks(path, entry);
+    } catch {
+      // A file, or a directory that can't be looked into: then it isn't known to be one.
+      return false;
+    }
+  });
+  return name === undefined ? undefined : join(path, name);
+}
+
+/** As a data directory does after a restore: Prometheus makes the rest as it starts. */
+function holdsBlocks(path: string, name: string): boolean {
+  if (isStagingBeside(name) || snapshotTime(name) !== undefined) return false;
+  return readdirSync(join(path, name)).some(isUlid);
 }
 
 /** Room for what {@link ./names.ts} adds to a name, in a file system that allows 255 bytes. */

@@ -24,6 +24,11 @@ export function stagingBeside(dataDir: string): string {
   return join(dirname(dataDir), `.${basename(dataDir)}.prombackup-restore`);
 }
 
+/** Whether a name is one that {@link stagingBeside} gives. */
+export function isStagingBeside(name: string): boolean {
+  return /^\..*\.prombackup-restore$/.test(name);
+}
+
 /** Where blocks are staged within it. */
 export function stagingInside(dataDir: string): string {
   return join(dataDir, STAGING_INSIDE);

@@ -422,6 +422,14 @@ test("the parent of a data directory, given in its place, is left alone", async 
   expect(listing(target)).toEqual(before);
 });
 
+test("the parent of a data directory that was just restored is left alone, too", async () => {
+  const { target } = occupied();
+  expect((await restore(archive, "--data-dir", target, "--replace")).status).toBe(0);
+  expect(readdirSync(dirname(target))).toHaveLength(2);
+  const told = await refused(archive, "--data-dir", dirname(target), "--replace");
+  expect(told).toContain(`${target} has: say --data-dir ${target},`);
+});
+
 test("an archive in the directory that would be moved aside is left where it is", async () => {
   const { target } = occupied();
   cpSync(archive, join(target, "backup.tar"));
