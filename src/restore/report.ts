@@ -101,7 +101,9 @@ export function checkCommand(
 ): string {
   const blocks = (only ?? []).map((ulid) => ` --block ${ulid}`).join("");
   const http = httpConfigFile && ` --prometheus.http.config.file ${quote(httpConfigFile)}`;
-  return `prombackup restore ${quote(file)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)}${http ?? ""} --check`;
+  // What begins with a dash would be taken for a flag.
+  const archive = /^-./.test(file) ? `./${file}` : file;
+  return `prombackup restore ${quote(archive)} --data-dir ${quote(dataDir)}${blocks} --prometheus-endpoint ${quote(endpoint)}${http ?? ""} --check`;
 }
 
 function blockTable(blocks: readonly ChosenBlock[]): string {

@@ -430,6 +430,14 @@ test("the parent of a data directory that was just restored is left alone, too",
   expect(told).toContain(`${target} has: say --data-dir ${target},`);
 });
 
+test("the command that is told for later takes an archive whose name begins with a dash", async () => {
+  const directory = tempDir();
+  cpSync(archive, join(directory, "-x.tar"));
+  const args = ["restore", "--data-dir", fresh(), "--", "-x.tar"];
+  const { stderr } = await run("prombackup", args, { cwd: directory });
+  expect(stderr).toContain("and then: prombackup restore ./-x.tar --data-dir");
+});
+
 test("an archive in the directory that would be moved aside is left where it is", async () => {
   const { target } = occupied();
   cpSync(archive, join(target, "backup.tar"));
