@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { existsSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { errorText } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 
@@ -38,6 +38,7 @@ export function openDatabase(directory: string | undefined, log: Log): Database 
   try {
     return openFile(path);
   } catch (error) {
+    if (!existsSync(path)) return keptInMemory(path, error, log);
     log.error("the record of downloads can't be read and is set aside: a new one begins", {
       file: path,
       error: errorText(error),
@@ -48,15 +49,16 @@ export function openDatabase(directory: string | undefined, log: Log): Database 
     log.info("the record of downloads was set aside", { file: aside });
     return openFile(path);
   } catch (error) {
-    log.error(
-      "no record of downloads can be written: it is kept in memory, and a restart ends it",
-      {
-        file: path,
-        error: errorText(error),
-      },
-    );
-    return initialised(new Database(":memory:"));
+    return keptInMemory(path, error, log);
   }
+}
+
+function keptInMemory(path: string, error: unknown, log: Log): Database {
+  log.error("no record of downloads can be written: it is kept in memory, and a restart ends it", {
+    file: path,
+    error: `${errorText(error)}: may the server write to ${dirname(path)}?`,
+  });
+  return initialised(new Database(":memory:"));
 }
 
 function openFile(path: string): Database {
