@@ -335,6 +335,9 @@ table("Errors", {
       const response = await ask(`/api/prune?${query}`, { method: "POST" });
       await expectError(response, 400, "Parsing keep_within:", "invalid duration");
     }
+    const body = new URLSearchParams({ keep_within: "0" });
+    const response = await ask("/api/prune?keep_within=1h", { method: "POST", body });
+    await expectError(response, 400, 'Parsing keep_within: invalid duration "0,1h"');
   },
   "prune, `keep-within=1h`": async () =>
     expectError(
