@@ -96,7 +96,8 @@ class Walk {
   private async directory(location: string, path: string, flags: number): Promise<void> {
     const fd = this.attempt(path, () => openSync(location, flags));
     try {
-      this.add("directory", path, statusOf(fd));
+      const status = this.attempt(path, () => statusOf(fd));
+      this.add("directory", path, status);
       const held = `${DESCRIPTORS}/${fd}`;
       for (const entry of this.attempt(path, () => this.list(held, path))) {
         await this.pause();

@@ -12,8 +12,11 @@ import {
 import { join } from "node:path";
 import { errorCode } from "../../../src/lib/errors.ts";
 import { statusAt, statusOf } from "../../../src/lib/files/status.ts";
+import { makeSnapshot } from "../../archive/read-support.ts";
 import { atEnd } from "../../support/at-end.ts";
+import { cleanEnvironment, commandLine } from "../../support/programs.ts";
 import { tempDir } from "../../support/temp.ts";
+import { needs } from "../../support/tools.ts";
 
 const dir = tempDir();
 const fd = openSync(dir, "r");
@@ -50,6 +53,13 @@ test("tells file systems apart", () => {
   const proc = openSync("/proc", "r");
   expect(statusOf(proc).dev).not.toBe(statusOf(fd).dev);
   closeSync(proc);
+});
+
+test.skipIf(!needs("strace"))("asks by other calls where a sandbox refuses statx(2)", () => {
+  const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=statx:error=EPERM"];
+  const verify = commandLine("prombackup", ["verify", makeSnapshot(tempDir())]);
+  const child = Bun.spawnSync([...strace, ...verify], { env: cleanEnvironment() });
+  expect([child.exitCode, child.stderr.toString()]).toEqual([0, ""]);
 });
 
 test("throws the system's errors", () => {
