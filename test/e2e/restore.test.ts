@@ -72,6 +72,20 @@ test("standard input is restored as a file is", async () => {
   expect(listing(target)).toEqual(listing(fromFile));
 });
 
+test("a pipe with a name, as a shell's <(...) is, is restored as standard input is", async () => {
+  const [target, pipe] = [join(tempDir(), "data"), join(tempDir(), "pipe")];
+  const command = commandLine("prombackup", ["restore", pipe, "--data-dir", target]);
+  const sh = ["sh", "-c", `mkfifo "$1"; cat "$2" >"$1" & shift 2; exec "$@"`, "sh", pipe, backup];
+  const child = Bun.spawn([...sh, ...command], {
+    env: cleanEnvironment(),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect([await child.exited, stderr]).toEqual([0, expect.not.stringContaining("damaged")]);
+  expect(stdout).toContain("restored 4 blocks");
+});
+
 test("--replace keeps what was there, and the line it prints undoes it", async () => {
   const target = join(tempDir(), "data");
   mkdirSync(join(target, "wal"), { recursive: true });

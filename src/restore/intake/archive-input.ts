@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { decompress } from "../../archive/decompress/decompress.ts";
 import { openArchive, shownArchive } from "../../archive/open-archive.ts";
 import { readTar, type TarEntry } from "../../archive/tar/reader.ts";
@@ -13,7 +13,7 @@ export interface ArchiveInput {
   readonly path: string | undefined;
   /** Reads it from its start. */
   read(): AsyncIterable<TarEntry>;
-  /** False for standard input, which can be read once. */
+  /** False for standard input and for a pipe, as `<(...)` is in a shell: they can be read once. */
   readonly repeatable: boolean;
 }
 
@@ -23,8 +23,18 @@ export function archiveInput(file: string, signal: AbortSignal): ArchiveInput {
     name: shownArchive(file),
     path: pathOf(file),
     read: () => readArchive(file, signal),
-    repeatable: file !== "-",
+    repeatable: !isPipe(file),
   };
+}
+
+function isPipe(file: string): boolean {
+  if (file === "-") return true;
+  try {
+    return statSync(file).isFIFO();
+  } catch {
+    // Whoever reads it tells why.
+    return false;
+  }
 }
 
 function pathOf(file: string): string | undefined {
