@@ -886,3 +886,17 @@ test("what is on this machine is asked without a proxy", async () => {
   const { stderr } = await run("prombackup", elsewhere, { env: settings });
   expect(stderr).toContain("of the proxy");
 });
+
+test("a proxy that can't be reached is named among what may be at fault", async () => {
+  const elsewhere = ["list", "--server", "http://prometheus.example:8080"];
+  for (const [proxy, reason] of [
+    ["http://127.0.0.1:1", "nothing listens there, or at the proxy that http_proxy names"],
+    [
+      "http://proxy.invalid",
+      "the host name, or that of the proxy in http_proxy, can't be resolved",
+    ],
+  ] as const) {
+    const { stderr } = await run("prombackup", elsewhere, { env: { http_proxy: proxy } });
+    expect(stderr).toContain(`: ${reason}: is prombackup-server running there?`);
+  }
+});

@@ -64,17 +64,19 @@ function isThisMachine(hostname: string): boolean {
  * Why a request got no answer. Bun's own words for it hold advice for programmers and a guess; the
  * code tells.
  */
-export function noAnswerReason(cause: unknown, { protocol }: URL): string {
+export function noAnswerReason(cause: unknown, url: URL): string {
+  const { protocol } = url;
+  const proxy = proxyVariable(url);
   switch (errorCode(cause)) {
     case "ECONNREFUSED":
-      return "nothing listens there";
+      return `nothing listens there${proxy ? `, or at the proxy that ${proxy} names` : ""}`;
     case "ECONNRESET":
       // With TLS, a server takes a certificate first, and closes the connection if it isn't one of its own.
       return protocol === "https:"
         ? "the connection was closed before there was an answer, as it is where a client certificate isn't taken"
         : "the connection was closed before there was an answer";
     case "ENOTFOUND":
-      return "the host name can't be resolved";
+      return `the host name${proxy ? `, or that of the proxy in ${proxy},` : ""} can't be resolved`;
     case "EPROTO":
       return "the TLS handshake failed: is it http:// there, or is a client certificate wanted?";
     case "ERR_TLS_CERT_ALTNAME_INVALID":
@@ -92,6 +94,13 @@ export function noAnswerReason(cause: unknown, { protocol }: URL): string {
     default:
       return withoutAdvice(cause);
   }
+}
+
+/** The variable whose proxy is asked; NO_PROXY may be against it, as fetch alone knows. */
+function proxyVariable({ protocol, hostname }: URL): string | undefined {
+  if (isThisMachine(hostname)) return undefined;
+  const name = protocol === "https:" ? "https_proxy" : "http_proxy";
+  return [name, name.toUpperCase()].find((variable) => process.env[variable]);
 }
 
 /** Why an answer that had begun broke off. */
