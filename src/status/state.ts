@@ -22,6 +22,7 @@ export class State {
   /** Of this run, whatever the disk does. */
   private readonly successes = new Map<Work, number>();
   private readonly confirmed = new Set<string>();
+  private closed = false;
 
   private constructor(
     private readonly database: Database,
@@ -87,12 +88,15 @@ export class State {
     return this.confirmed.has(snapshot) || this.read(false, earlier);
   }
 
+  /** What is told afterwards, by a prune that was under way, is on no record. */
   close(): void {
+    this.closed = true;
     this.database.close();
     this.lock?.release();
   }
 
   private write(change: () => void): void {
+    if (this.closed) return;
     try {
       change();
     } catch (error) {

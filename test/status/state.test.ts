@@ -90,6 +90,14 @@ test("a write that fails is logged, and the end of the download is told all the 
   expect(log.lines[0]).toContain("could not be written");
 });
 
+test("what ends after the server's own end is on no record, which is no error", () => {
+  const log = memoryLog();
+  const state = openState(tempDir(), undefined, log);
+  state.close();
+  state.succeeded("prune");
+  expect(log.lines).toEqual([]);
+});
+
 describe("the state directory", () => {
   test("is for one server at a time", () => {
     const directory = tempDir();
