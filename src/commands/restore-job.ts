@@ -130,12 +130,12 @@ export class RestoreJob {
   }
 
   /** Waits for a Prometheus that wasn't running, or looks whether a running one has taken the blocks. */
-  async #afterwards({ dataDir, blocks, running }: Restored): Promise<void> {
+  async #afterwards({ dataDir, placing, blocks, running }: Restored): Promise<void> {
     const { log } = this.#world;
-    if (this.#prometheus === undefined)
-      return log.info(`start Prometheus, and then: ${this.#checkCommand()}`);
+    const later = this.#checkCommand(placing.restored);
+    if (this.#prometheus === undefined) return log.info(`start Prometheus, and then: ${later}`);
     if (running !== undefined && running.dataDir !== dataDir)
-      return log.info(`whether Prometheus has loaded it: ${this.#checkCommand()}`);
+      return log.info(`whether Prometheus has loaded it: ${later}`);
     const { wait } = this.#options;
     const limit = formatSeconds(wait / 1000);
     if (running === undefined) log.info(`start Prometheus now: waiting up to ${limit} for it`);
@@ -143,7 +143,7 @@ export class RestoreJob {
     const loaded = await this.#loaded(this.#prometheus, blocks);
     if (loaded.state === "missing") throw new Failure(`restored, but ${loaded.why}`);
     if (loaded.state === "waiting")
-      this.#warn(`restored, but not seen in use: ${loaded.why}; later: ${this.#checkCommand()}`);
+      this.#warn(`restored, but not seen in use: ${loaded.why}; later: ${later}`);
   }
 
   /** Equal blocks may lie in two directories. */
@@ -178,10 +178,13 @@ export class RestoreJob {
     this.#world.log.warn(message);
   }
 
-  #checkCommand(): string {
+  #checkCommand(restored: readonly string[]): string {
+    const { skipDamaged, skipFuture } = this.#request;
+    // Without names, all that the archive has is looked for.
+    const only = skipDamaged || skipFuture ? restored : this.#request.only;
     // Without user and password: it is printed.
     const endpoint = this.#prometheus?.shown ?? "http://localhost:9090";
     const { httpConfigFile } = this.#options.prometheus ?? {};
-    return checkCommand(this.#file, this.#request, endpoint, httpConfigFile);
+    return checkCommand(this.#file, { ...this.#request, only }, endpoint, httpConfigFile);
   }
 }
