@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode, errorText } from "../../src/lib/errors.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -11,16 +11,20 @@ const ATTEMPTS = 20;
 export function mount(...args: string[]): string {
   const directory = join(tempDir(), "mounted");
   mkdirSync(directory);
-  for (let attempt = 1; ; attempt++) {
-    const { exitCode, stderr } = Bun.spawnSync(["mount", ...args, directory]);
-    if (exitCode === 0) break;
-    if (attempt === ATTEMPTS || !stderr.includes("busy")) throw new Error(stderr.toString());
-    Bun.sleepSync(50 * attempt);
-  }
+  mountOn(directory, ...args);
   atEnd(() => {
     Bun.spawnSync(["umount", "--lazy", directory]);
   });
   return directory;
+}
+
+function mountOn(directory: string, ...args: string[]): void {
+  for (let attempt = 1; ; attempt++) {
+    const { exitCode, stderr } = Bun.spawnSync(["mount", ...args, directory]);
+    if (exitCode === 0) return;
+    if (attempt === ATTEMPTS || !stderr.includes("busy")) throw new Error(stderr.toString());
+    Bun.sleepSync(50 * attempt);
+  }
 }
 
 export function tmpfs(bytes: number): string {
@@ -65,6 +69,37 @@ function removeDisk(control: string, number: string): void {
       if (attempt === ATTEMPTS || errorCode(error) !== "EBUSY") throw error;
       Bun.sleepSync(50 * attempt);
     }
+  }
+}
+
+/** An ext4 of 64 MB on a disk of which the power can be lost. Needs mkfs.ext4. */
+export class Disk {
+  /** Of its own accord it writes late, and nothing sooner because of a rename. */
+  static readonly #OPTIONS = ["-o", "loop,commit=300,noauto_da_alloc"];
+  #image = join(tempDir(), "disk");
+  /** Where it is mounted. */
+  readonly directory: string;
+
+  constructor() {
+    writeFileSync(this.#image, "");
+    truncateSync(this.#image, 64_000_000);
+    succeed("mkfs.ext4", "-q", "-F", this.#image);
+    this.directory = mount(...Disk.#OPTIONS, this.#image);
+  }
+
+  /** Has everything written to the disk. */
+  sync(): void {
+    succeed("sync", "--file-system", this.directory);
+  }
+
+  /** From here on it holds what had been written to the disk, and nothing that the system had yet to write. */
+  losePower(): void {
+    const image = join(tempDir(), "disk");
+    succeed("cp", "--sparse=always", this.#image, image);
+    succeed("umount", this.directory);
+    rmSync(this.#image);
+    this.#image = image;
+    mountOn(this.directory, ...Disk.#OPTIONS, image);
   }
 }
 
@@ -117,6 +152,7 @@ const KINDS = {
   loop: failingDisk,
   zram: brokenDisk,
   quota: () => quota(1_000_000),
+  disk: () => new Disk(),
 };
 
 /** Whether this user, on this machine, may mount; `kind` as one of the functions above. */

@@ -83,24 +83,34 @@ export class Place {
 
   /**
    * `old`: all is as it was. `new`: what was asked for and nothing else is in place, what that has
-   * replaced is kept once, and there are no traces. Anything else is `between`.
+   * replaced is kept once, and there are no traces. `twice`: so it is after two restores, of which the
+   * first was complete. Anything else is `between`.
    */
-  get state(): "old" | "new" | "between" {
+  get state(): "old" | "new" | "twice" | "between" {
     if (Bun.deepEquals(listing(this.parent), this.#before)) return "old";
+    const [old, wanted] = this.#contents();
     const beside = readdirSync(this.parent).filter((name) => name !== "data");
     const within = readdirSync(this.target).filter((name) => name.startsWith("."));
-    const [aside = "", ...more] = [
+    const asides = [
       ...beside.map((name) => join(this.parent, name)),
       ...within.map((name) => join(this.target, name)),
     ];
-    const one = this.#way === "block";
-    const old = Object.entries(this.#old).filter(([path]) => !one || path.startsWith(BLOCK));
-    const isNew =
-      aside.includes("before-restore-") &&
-      more.length === 0 &&
-      Bun.deepEquals(visible(this.target), one ? { ...this.#old, ...NEW } : NEW) &&
-      Bun.deepEquals(visible(aside), Object.fromEntries(old));
-    return isNew ? "new" : "between";
+    const all = this.#way === "block" ? { ...this.#old, ...wanted } : wanted;
+    if (!asides.every((path) => path.includes("before-restore-"))) return "between";
+    if (!Bun.deepEquals(visible(this.target), all)) return "between";
+    const others = asides
+      .map((path) => visible(path))
+      .filter((content) => !Bun.deepEquals(content, old));
+    if (asides.length - others.length !== 1) return "between";
+    if (others.length === 0) return "new";
+    return others.every((content) => Bun.deepEquals(content, wanted)) ? "twice" : "between";
+  }
+
+  /** What goes aside, and what takes its place. */
+  #contents(): [Record<string, string>, Record<string, string>] {
+    if (this.#way !== "block") return [this.#old, NEW];
+    const ofBlock = ([path]: [string, string]) => path.startsWith(BLOCK);
+    return [Object.fromEntries(Object.entries(this.#old).filter(ofBlock)), NEW];
   }
 }
 

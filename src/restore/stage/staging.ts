@@ -1,5 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { errorCode, errorText, Failure } from "../../lib/errors.ts";
+import { syncDirectory } from "../../lib/files/sync-directory.ts";
 import { HOLD_DIRECTORY } from "../../snapshots/held.ts";
 import { type SnapshotLock, tryLockDirectory } from "../../snapshots/lock.ts";
 import { remedy } from "../failed.ts";
@@ -93,7 +95,10 @@ export class Staging {
     if (!this.#open) return;
     this.#open = false;
     try {
-      if (this.names.length === 0) rmdirSync(this.path);
+      if (this.names.length > 0) return;
+      rmdirSync(this.path);
+      // Or it may be there again after a power cut, and be taken for that of an interrupted restore.
+      syncDirectory(dirname(this.path));
     } finally {
       this.#lock.release();
     }
