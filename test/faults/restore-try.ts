@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { visible } from "../restore/kill-support.ts";
+import { isBarred, visible } from "../restore/kill-support.ts";
 import { archiveOf, blockNames, listing } from "../restore/support.ts";
 import { cleanEnvironment, commandLine } from "../support/programs.ts";
 import { makeBlocks } from "../support/prometheus.ts";
@@ -95,15 +95,28 @@ export class Place {
       ...beside.map((name) => join(this.parent, name)),
       ...within.map((name) => join(this.target, name)),
     ];
-    const all = this.#way === "block" ? { ...this.#old, ...wanted } : wanted;
     if (!asides.every((path) => path.includes("before-restore-"))) return "between";
-    if (!Bun.deepEquals(visible(this.target), all)) return "between";
+    if (!Bun.deepEquals(visible(this.target), this.#whole)) return "between";
     const others = asides
       .map((path) => visible(path))
       .filter((content) => !Bun.deepEquals(content, old));
     if (asides.length - others.length !== 1) return "between";
     if (others.length === 0) return "new";
     return others.every((content) => Bun.deepEquals(content, wanted)) ? "twice" : "between";
+  }
+
+  /** What a Prometheus finds there: `barred` keeps it from starting. */
+  get found(): "old" | "new" | "barred" | "other" {
+    const entries = Object.entries(visible(this.target));
+    const found = Object.fromEntries(entries.filter(([path]) => !path.includes("/.prombackup-")));
+    if (Bun.deepEquals(found, this.#old)) return "old";
+    if (Bun.deepEquals(found, this.#whole)) return "new";
+    return isBarred(this.target) ? "barred" : "other";
+  }
+
+  /** All that is there when it is restored. */
+  get #whole(): Record<string, string> {
+    return this.#way === "block" ? { ...this.#old, ...NEW } : NEW;
   }
 
   /** What goes aside, and what takes its place. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cleanEnvironment, commandLine } from "../support/programs.ts";
 import { listing } from "./support.ts";
@@ -59,6 +59,11 @@ export function visible(directory: string): Record<string, string> {
   const all = Object.entries(listing(directory));
   const seen = all.filter(([path]) => !path.startsWith(".prombackup-") && path !== "lock");
   return Object.fromEntries(seen);
+}
+
+/** Whether a file keeps Prometheus from starting on a directory. */
+export function isBarred(target: string): boolean {
+  return lstatSync(join(target, "wal"), { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 /** Whether a directory of this content lies somewhere beside or below the target. */

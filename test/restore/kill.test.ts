@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import {
   cpSync,
   existsSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -16,6 +15,7 @@ import { tempDir } from "../support/temp.ts";
 import { needs } from "../support/tools.ts";
 import {
   empty,
+  isBarred,
   isKept,
   killAfter,
   killAtCall,
@@ -64,10 +64,6 @@ async function startOnCopy(target: string): Promise<void> {
   expect(metrics).toContain(`\nprometheus_tsdb_blocks_loaded ${blocks.length}\n`);
   expect(blockNames(dataDir)).toEqual(blocks);
   await prometheus.stop();
-}
-
-function isBarred(target: string): boolean {
-  return lstatSync(join(target, "wal"), { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 /** Begins with the old state, or with nothing. */
