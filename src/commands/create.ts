@@ -51,7 +51,7 @@ export function createCommand(context: CommandContext): Command {
       }),
       "checksum-file": toggle({
         description:
-          "Write FILE.sha256 too, for sha256sum -c and for prombackup verify. One that is there already is always kept true.",
+          "Write FILE.sha256 too, for sha256sum -c and for prombackup verify. One of a single line that is there already is kept true in any case.",
       }),
       "remove-snapshot": choiceOfBoolean({
         description:

@@ -94,7 +94,7 @@ export function planPrune(
   const remove: { name: string; time: Date }[] = [];
   const kept: KeptSnapshot[] = [];
   const ignored: string[] = [];
-  for (const { name, isDirectory } of entries) {
+  for (const { name, isDirectory } of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const time = isDirectory ? snapshotTime(name) : undefined;
     if (time === undefined) {
       if (!isDirectory || !isLeftover(name)) ignored.push(name);

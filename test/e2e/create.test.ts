@@ -138,7 +138,7 @@ test("without --output, an existing file of the server's name is not replaced", 
 
 const wrongTargets: [string, string, string][] = [
   ["a directory", ".", "is a directory"],
-  ["a directory that isn't there", "nowhere/x.tar", "can't write"],
+  ["a directory that isn't there", "nowhere/x.tar", "there is no directory nowhere: make it first"],
 ];
 test.each(wrongTargets)(
   "%s as the target fails before a snapshot is taken",

@@ -42,7 +42,7 @@ export function decodePax(body: Uint8Array): PaxRecords {
 /** Of GNU's sparse files, in any of its forms. */
 export function sparse(): DamagedError {
   return new DamagedError(
-    "it is a sparse file in GNU's own form, which is not read here: pack without --sparse",
+    "it is a sparse file in GNU's own form, which is not read here: pack without --sparse, and with bsdtar's --no-read-sparse",
   );
 }
 

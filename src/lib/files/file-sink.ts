@@ -148,7 +148,13 @@ async function openPartial(real: string, existing: Stats | undefined): Promise<U
   const path = `${real}${PARTIAL_SUFFIX}`;
   await removeLeftover(path);
   const mode = (existing?.mode ?? 0o666) & 0o777;
-  const file = await named(path, () => open(path, "wx", mode));
+  const file = await open(path, "wx", mode).catch((cause: unknown) => {
+    if (errorCode(cause) === "ENOENT")
+      throw new Failure(
+        `can't write ${real}: there is no directory ${dirname(real)}: make it first`,
+      );
+    throw new Failure(`can't write ${path}: ${errorText(cause)}`, { cause });
+  });
   const remove = async () => {
     try {
       await named(path, () => unlink(path));
